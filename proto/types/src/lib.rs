@@ -1,0 +1,26 @@
+//! Curfew's vocabulary: ids, the contract's status codes, operation specs, selectors and outcomes.
+//!
+//! Nothing here performs I/O, reads a clock or knows the wire. Both cores, both shells and the command line speak
+//! these types; `curfew-proto` converts them to and from protobuf.
+
+pub mod agent;
+pub mod glob;
+pub mod guest;
+pub mod id;
+pub mod label;
+pub mod operation;
+pub mod outcome;
+pub mod selector;
+pub mod session;
+pub mod stage;
+pub mod status;
+pub mod time;
+
+pub use guest::{Guest, OsFamily, PowerState};
+pub use id::{GuestId, HostName, OperationId, TaskId};
+pub use operation::{NotRunning, OperationSpec, OperationState, Selection};
+pub use outcome::{Outcome, OutcomeClass, Reason, SessionCounts, TaskResult, Verdict};
+pub use session::{Session, SessionKey, SessionState};
+pub use stage::Stage;
+pub use status::StatusCode;
+pub use time::{Mono, Now, WallTime};
