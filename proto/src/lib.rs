@@ -1,1 +1,21 @@
-//! Skeleton.
+//! Curfew's wire: the generated protobuf packages, their conversions to and from the vocabulary, the mapping of
+//! errors to gRPC statuses, and how clients dial.
+
+/// `curfew.v1`: what operators and automation speak. The `.proto` files carry the reference.
+#[allow(missing_docs, clippy::all, unreachable_pub)]
+pub mod v1 {
+    tonic::include_proto!("curfew.v1");
+    include!(concat!(env!("OUT_DIR"), "/curfew.v1.serde.rs"));
+}
+
+/// `curfew.agent.v1`: what agents and the controller speak.
+pub mod agent {
+    /// The first version.
+    #[allow(missing_docs, clippy::all, unreachable_pub)]
+    pub mod v1 {
+        tonic::include_proto!("curfew.agent.v1");
+    }
+}
+
+/// The compiled descriptors of both packages, for server reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/curfew_descriptor.bin"));
