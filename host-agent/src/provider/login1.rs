@@ -1,0 +1,1 @@
+//! What logind says of a session, turned into the agent's words; the same for guests and for the host itself.
