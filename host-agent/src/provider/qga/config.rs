@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 ///
 /// A path with one `*` stands for the guest's name: `/var/run/qemu-server/*.qga`. A guest that any of the three
 /// patterns finds counts, and a guest that was listed by name is always there, also when it is shut off and all its
-/// files are gone.
+/// files are gone. The identity of a found guest is the UUID that QMP tells, kept while it is shut off; without a QMP
+/// pattern, host and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QgaConfig {
@@ -35,7 +36,8 @@ pub struct QgaConfig {
 pub struct QgaGuest {
     /// Its name.
     pub name: String,
-    /// Its identity, where the QMP socket cannot tell it or is not always there.
+    /// Its identity. Without it the guest is known by host and name, whatever a QMP socket says, so that it has one
+    /// identity also while it is shut off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uuid: Option<String>,
     /// The guest agent's socket.
@@ -99,7 +101,7 @@ pub(super) struct Places {
 #[derive(Clone, Debug)]
 pub(super) struct NamedGuest {
     pub(super) name: String,
-    pub(super) id: Option<GuestId>,
+    pub(super) id: GuestId,
     pub(super) socket: PathBuf,
     pub(super) qmp: Option<PathBuf>,
     pub(super) pidfile: Option<PathBuf>,
@@ -120,9 +122,12 @@ impl QgaConfig {
         let refuse = |why: String| Err(BuildError { provider: NAME, why });
         for guest in &self.guests {
             let name = &guest.name;
-            if let Err(error) = GuestId::local(host, NAME, name) {
-                return refuse(format!("the name of guest {name:?} cannot be part of an id: {error}"));
-            }
+            let local = match GuestId::local(host, NAME, name) {
+                Ok(local) => local,
+                Err(error) => {
+                    return refuse(format!("the name of guest {name:?} cannot be part of an id: {error}"));
+                }
+            };
             if places.named.iter().any(|other| other.name == *name) {
                 return refuse(format!("guest {name:?} is listed twice"));
             }
@@ -131,10 +136,10 @@ impl QgaConfig {
             };
             let id = match guest.uuid.as_deref().map(uuid) {
                 Some(None) => return refuse(format!("the uuid of guest {name:?} is not a UUID")),
-                Some(Some(id)) => Some(id),
-                None => None,
+                Some(Some(id)) => id,
+                None => local,
             };
-            if id.is_some() && places.named.iter().any(|other| other.id == id) {
+            if places.named.iter().any(|other| other.id == id) {
                 return refuse(format!("the uuid of guest {name:?} is listed twice"));
             }
             let qmp = pick(&guest.qmp, &places.qmp, name);

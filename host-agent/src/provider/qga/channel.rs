@@ -1,0 +1,231 @@
+//! One exchange with a guest agent over its unix socket: connect, synchronise, ask, close. It knows the wire and its
+//! limits, no command; it never keeps a connection, since the socket serves one client at a time.
+
+use crate::provider::Error;
+use curfew_types::StatusCode;
+use serde_json::{Value, json};
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// Most bytes read in one exchange: the agent cuts a program's output at 16 MiB, and our scripts write far less
+/// (2 KiB a session, a third more in base64). A guest that sends more is not believed.
+const EXCHANGE_MAX: usize = 16 * 1024 * 1024;
+/// Read at once: most replies are far shorter.
+const READ_CHUNK: usize = 16 * 1024;
+/// How long the first attempt waits for the synchronisation before it lets the socket go: others, backups first
+/// of all, need it too. A healthy guest answers within milliseconds, a slow one within a second. Doubles with each
+/// attempt, so that a very slow guest is reached in the end.
+const SYNC_WAIT: Duration = Duration::from_secs(2);
+/// The first pause after the socket was found busy; doubles up to [`BUSY_PAUSE_MAX`].
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause: a waiting logoff should not come much later than the socket is free.
+const BUSY_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// What makes the agent drop whatever half a request an earlier client left behind.
+const RESET: u8 = 0xFF;
+/// Longest piece of a guest's text in a message for people.
+const SHOWN_MAX: usize = 200;
+
+/// A synchronised connection.
+pub(super) struct Channel {
+    stream: UnixStream,
+    /// Bytes that were read and belong to no line yet.
+    pending: Vec<u8>,
+    /// Bytes read in this exchange.
+    received: usize,
+    deadline: Instant,
+}
+
+/// Why a command has no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The agent does not know the command, or its policy or state forbids it now.
+    NoSuchCommand(String),
+    /// The agent tried and failed; its words, escaped.
+    Failed(String),
+    /// The exchange itself broke down.
+    Broken(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal::Broken(error)
+    }
+}
+
+impl Channel {
+    /// Connects and synchronises, backing off while the socket is busy, until `deadline`.
+    ///
+    /// # Errors
+    /// `VM_E_ADDITIONS_NOT_AVAIL` when nobody listens, access denied when this process may not connect,
+    /// `VM_E_TIMED_OUT` when the agent is busy, frozen or dead.
+    pub(super) async fn open(socket: &Path, deadline: Instant) -> Result<Channel, Error> {
+        let mut sync_wait = SYNC_WAIT;
+        let mut pause = BUSY_PAUSE;
+        loop {
+            match UnixStream::connect(socket).await {
+                Ok(stream) => {
+                    let until = deadline.min(Instant::now() + sync_wait);
+                    let mut channel = Channel { stream, pending: Vec::new(), received: 0, deadline: until };
+                    match channel.synchronise().await {
+                        Ok(()) => {
+                            channel.deadline = deadline;
+                            return Ok(channel);
+                        }
+                        Err(error) if error.code == StatusCode::TimedOut => sync_wait *= 2,
+                        Err(error) => return Err(error),
+                    }
+                }
+                // The queue of clients that wait for the socket is full.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(unreachable(socket, &error)),
+            }
+            if Instant::now() + pause >= deadline {
+                sleep_until(deadline).await;
+                return Err(silent());
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(BUSY_PAUSE_MAX);
+        }
+    }
+
+    /// When this exchange has to be over.
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Gives one command and returns what it returned.
+    ///
+    /// # Errors
+    /// What the agent answered, or how the exchange broke down.
+    pub(super) async fn call(&mut self, command: &str, arguments: Value) -> Result<Value, Refusal> {
+        let request = match arguments {
+            Value::Null => json!({ "execute": command }),
+            arguments => json!({ "execute": command, "arguments": arguments }),
+        };
+        self.send(&request, false).await?;
+        loop {
+            let line = self.line().await?;
+            if line.is_empty() {
+                continue;
+            }
+            let Ok(mut reply) = serde_json::from_slice::<Value>(&line) else {
+                let said = shown(&line);
+                return Err(Refusal::Broken(unexpected(format!(
+                    "{command} was answered with no JSON: {said}"
+                ))));
+            };
+            if let Some(value) = reply.get_mut("return") {
+                return Ok(value.take());
+            }
+            let Some(error) = reply.get("error") else {
+                let said = shown(&line);
+                return Err(Refusal::Broken(unexpected(format!(
+                    "{command} was answered with no reply: {said}"
+                ))));
+            };
+            let said = shown(error.get("desc").and_then(Value::as_str).unwrap_or_default().as_bytes());
+            return Err(match error.get("class").and_then(Value::as_str) {
+                Some("CommandNotFound") => Refusal::NoSuchCommand(said),
+                _ => Refusal::Failed(said),
+            });
+        }
+    }
+
+    /// Makes the agent forget what others left, and discards everything up to the answer.
+    async fn synchronise(&mut self) -> Result<(), Error> {
+        let mut dice = [0_u8; 4];
+        getrandom::fill(&mut dice)
+            .map_err(|error| unexpected(format!("drawing a random number: {error}")))?;
+        // Qemu's parser takes a signed 64-bit number; positive and short keeps clear of every edge.
+        let id = i64::from(u32::from_le_bytes(dice) >> 1);
+        self.send(&json!({ "execute": "guest-sync-delimited", "arguments": { "id": id } }), true).await?;
+        loop {
+            let line = self.line().await?;
+            let after = line.iter().rposition(|byte| *byte == RESET).map_or(0, |at| at + 1);
+            // What does not parse, and a reply with another id, was for an earlier client.
+            let reply: Option<Value> = serde_json::from_slice(&line[after..]).ok();
+            if reply.and_then(|reply| reply.get("return")?.as_i64()) == Some(id) {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn send(&mut self, request: &Value, reset: bool) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        if reset {
+            bytes.push(RESET);
+        }
+        bytes.extend_from_slice(request.to_string().as_bytes());
+        bytes.push(b'\n');
+        match timeout_at(self.deadline, self.stream.write_all(&bytes)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(hung_up(&error.to_string())),
+            Err(_) => Err(silent()),
+        }
+    }
+
+    /// The next line without its end.
+    async fn line(&mut self) -> Result<Vec<u8>, Error> {
+        let mut searched = 0;
+        loop {
+            if let Some(at) = self.pending[searched..].iter().position(|byte| *byte == b'\n') {
+                let rest = self.pending.split_off(searched + at + 1);
+                let mut line = std::mem::replace(&mut self.pending, rest);
+                line.pop();
+                return Ok(line);
+            }
+            searched = self.pending.len();
+            self.pending.reserve(READ_CHUNK);
+            let read = timeout_at(self.deadline, self.stream.read_buf(&mut self.pending)).await;
+            match read {
+                Ok(Ok(0)) => return Err(hung_up("the other side closed the connection")),
+                Ok(Ok(count)) => self.received += count,
+                Ok(Err(error)) => return Err(hung_up(&error.to_string())),
+                Err(_) => return Err(silent()),
+            }
+            if self.received > EXCHANGE_MAX {
+                return Err(unexpected(format!("the guest agent sent more than {EXCHANGE_MAX} bytes")));
+            }
+        }
+    }
+}
+
+/// A guest's bytes for a message: escaped and short.
+pub(super) fn shown(bytes: &[u8]) -> String {
+    let cut = bytes.len() > SHOWN_MAX;
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_MAX)]);
+    format!("{:?}{}", text.trim_end(), if cut { "..." } else { "" })
+}
+
+pub(super) fn unexpected(message: impl Into<String>) -> Error {
+    Error::new(StatusCode::Unexpected, message)
+}
+
+/// The agent took the connection and does not answer.
+pub(super) fn silent() -> Error {
+    let message = "the guest agent did not answer in time: it is busy, frozen or dead";
+    Error::new(StatusCode::TimedOut, message)
+}
+
+fn hung_up(why: &str) -> Error {
+    let message = format!("the guest agent's connection was lost: {why}");
+    Error::new(StatusCode::AdditionsNotAvail, message)
+}
+
+fn unreachable(socket: &Path, error: &std::io::Error) -> Error {
+    let code = match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => {
+            StatusCode::AdditionsNotAvail
+        }
+        ErrorKind::PermissionDenied => StatusCode::AccessDenied,
+        _ => StatusCode::Unexpected,
+    };
+    Error::new(code, format!("connecting to the guest agent at {}: {error}", socket.display()))
+}
+
+#[cfg(test)]
+mod tests;

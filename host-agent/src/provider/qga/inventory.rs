@@ -1,0 +1,204 @@
+//! Which guests there are, who they are and whether they run: from sockets, QMP and pid files. It never speaks to a
+//! guest, so one that hangs costs nothing.
+
+use super::NAME;
+use super::config::{Pattern, Places};
+use super::qmp::{self, Answer};
+use crate::provider::Error;
+use curfew_types::{GuestId, HostName, PowerState, StatusCode};
+use futures::StreamExt;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tracing::warn;
+
+/// Most hypervisors asked at the same time: one file descriptor each, and a few that hang do not hold up the rest.
+const ASKED_AT_ONCE: usize = 64;
+
+/// Where a guest is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) name: String,
+    /// Its identity by configuration.
+    id: Option<GuestId>,
+    pub(super) socket: PathBuf,
+    qmp: Option<PathBuf>,
+    pidfile: Option<PathBuf>,
+}
+
+/// A guest that was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) id: GuestId,
+    pub(super) place: Place,
+    pub(super) power: PowerState,
+}
+
+/// Finds guests.
+pub(super) struct Inventory {
+    host: HostName,
+    places: Places,
+    /// Who a found guest was when its hypervisor last told, by name: one that is shut off keeps its identity.
+    /// Names that are not found any more are dropped.
+    identities: Mutex<HashMap<String, GuestId>>,
+}
+
+impl Inventory {
+    pub(super) fn new(host: HostName, places: Places) -> Inventory {
+        Inventory { host, places, identities: Mutex::default() }
+    }
+
+    /// All guests now, ordered by name. Two that claim one identity are told apart by nobody: the first counts.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub(super) async fn look(&self) -> Result<Vec<Seen>, Error> {
+        let places = self.places.clone();
+        let found = tokio::task::spawn_blocking(move || find(&places)).await;
+        let found = found.map_err(|error| unexpected(format!("looking for guests: {error}")))??;
+        self.identities().retain(|name, _| found.contains_key(name));
+        let asked = futures::stream::iter(found.into_values().map(async |place| self.identify(place).await));
+        let mut seen: Vec<Seen> =
+            asked.buffered(ASKED_AT_ONCE).filter_map(std::future::ready).collect().await;
+        let mut taken: HashMap<GuestId, String> = HashMap::new();
+        seen.retain(|guest| match taken.get(&guest.id) {
+            None => taken.insert(guest.id.clone(), guest.place.name.clone()).is_none(),
+            Some(first) => {
+                let (id, second) = (guest.id.as_str(), &guest.place.name);
+                warn!(id, ?first, ?second, "two guests claim one identity; the second is left out");
+                false
+            }
+        });
+        Ok(seen)
+    }
+
+    /// Whether the guest could answer now; asked before each exchange, so that nothing is sent into a paused one.
+    ///
+    /// # Errors
+    /// Not running, paused, or not available yet when nothing in the guest has the agent's channel open.
+    pub(super) async fn check(&self, place: &Place) -> Result<(), Error> {
+        let (power, agent_open) = match ask(place).await {
+            (Some(Answer::Says(vm)), _) => (vm.power, vm.agent_open),
+            (_, power) => (power, None),
+        };
+        let name = &place.name;
+        match (power, agent_open) {
+            (PowerState::Stopped, _) => {
+                Err(Error::new(StatusCode::VmNotRunning, format!("guest {name:?} is shut off")))
+            }
+            (PowerState::Paused, _) => {
+                Err(Error::new(StatusCode::VmPaused, format!("guest {name:?} is paused by its hypervisor")))
+            }
+            (PowerState::Running | PowerState::Unknown, Some(false)) => {
+                let message = format!("no guest agent runs in guest {name:?}: its channel is not open");
+                Err(Error::new(StatusCode::AdditionsNotAvail, message))
+            }
+            (PowerState::Running | PowerState::Unknown, _) => Ok(()),
+        }
+    }
+
+    async fn identify(&self, place: Place) -> Option<Seen> {
+        let (answer, power) = ask(&place).await;
+        let id = match (&place.id, answer) {
+            (Some(id), _) => id.clone(),
+            // A hypervisor that gave it no UUID has told as well.
+            (None, Some(Answer::Says(vm))) => {
+                let id = vm.id.or_else(|| self.local(&place.name))?;
+                self.identities().insert(place.name.clone(), id.clone());
+                id
+            }
+            (None, Some(Answer::Gone | Answer::Silent)) => self.identities().get(&place.name)?.clone(),
+            (None, None) => self.local(&place.name)?,
+        };
+        Some(Seen { id, place, power })
+    }
+
+    fn local(&self, name: &str) -> Option<GuestId> {
+        GuestId::local(&self.host, NAME, name).ok()
+    }
+
+    fn identities(&self) -> MutexGuard<'_, HashMap<String, GuestId>> {
+        self.identities.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The hypervisor's answer where there is a QMP socket, and the power state it and the pid file tell.
+async fn ask(place: &Place) -> (Option<Answer>, PowerState) {
+    let answer = match &place.qmp {
+        Some(qmp) => Some(qmp::ask(qmp, &place.socket).await),
+        None => None,
+    };
+    let power = match (&answer, &place.pidfile) {
+        (Some(Answer::Says(vm)), _) => vm.power,
+        (Some(Answer::Silent), _) => PowerState::Unknown,
+        (Some(Answer::Gone) | None, Some(pidfile)) => power_by(pidfile),
+        (Some(Answer::Gone), None) => PowerState::Stopped,
+        (None, None) => PowerState::Unknown,
+    };
+    (answer, power)
+}
+
+/// Running while the process in the pid file lives; its id may be another's by now, then the attempt tells.
+fn power_by(pidfile: &Path) -> PowerState {
+    let text = match std::fs::read_to_string(pidfile) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return PowerState::Stopped,
+        Err(_) => return PowerState::Unknown,
+    };
+    let pid = text.trim().parse().ok().and_then(rustix::process::Pid::from_raw);
+    match pid.map(rustix::process::test_kill_process) {
+        Some(Ok(()) | Err(rustix::io::Errno::PERM)) => PowerState::Running,
+        Some(Err(rustix::io::Errno::SRCH)) => PowerState::Stopped,
+        Some(Err(_)) | None => PowerState::Unknown,
+    }
+}
+
+/// Every place by name: those listed, and those that any pattern finds.
+fn find(places: &Places) -> Result<BTreeMap<String, Place>, Error> {
+    let mut found = BTreeMap::new();
+    if let Some(sockets) = &places.sockets {
+        let patterns = [Some(sockets), places.qmp.as_ref(), places.pidfile.as_ref()];
+        for pattern in patterns.into_iter().flatten() {
+            for name in names(pattern)? {
+                let place = Place {
+                    id: None,
+                    socket: sockets.path_of(&name),
+                    qmp: places.qmp.as_ref().map(|qmp| qmp.path_of(&name)),
+                    pidfile: places.pidfile.as_ref().map(|pidfile| pidfile.path_of(&name)),
+                    name: name.clone(),
+                };
+                found.insert(name, place);
+            }
+        }
+    }
+    for guest in &places.named {
+        let place = Place {
+            name: guest.name.clone(),
+            id: Some(guest.id.clone()),
+            socket: guest.socket.clone(),
+            qmp: guest.qmp.clone(),
+            pidfile: guest.pidfile.clone(),
+        };
+        found.insert(guest.name.clone(), place);
+    }
+    Ok(found)
+}
+
+fn names(pattern: &Pattern) -> Result<Vec<String>, Error> {
+    let failed = |error: String| unexpected(format!("looking for {}: {error}", pattern.glob()));
+    let paths = glob::glob(&pattern.glob()).map_err(|error| failed(error.to_string()))?;
+    let mut names = Vec::new();
+    for path in paths {
+        let path = path.map_err(|error| failed(error.to_string()))?;
+        // A name that cannot be part of an id is not one of ours.
+        names.extend(pattern.name_in(&path).filter(|name| !name.is_empty()).map(str::to_owned));
+    }
+    Ok(names)
+}
+
+fn unexpected(message: String) -> Error {
+    Error::new(StatusCode::Unexpected, message)
+}
+
+#[cfg(test)]
+mod tests;
