@@ -27,6 +27,8 @@ pub struct Hello {
     pub capabilities: Vec<String>,
     /// Tasks in its ledger that have no outcome yet.
     pub unfinished: Vec<TaskProgress>,
+    /// The number of its oldest finding that is not acknowledged, or of the next one if all are.
+    pub first_pending_sequence: u64,
     /// The digest of its inventory, to save sending what is known.
     pub inventory_digest: u64,
 }

@@ -4,6 +4,7 @@
 //! these types; `curfew-proto` converts them to and from protobuf.
 
 pub mod agent;
+pub mod digest;
 pub mod glob;
 pub mod guest;
 pub mod id;

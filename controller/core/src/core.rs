@@ -1,0 +1,208 @@
+//! The core itself: its state, the turn that every event and request ends with, and what the shell drains.
+
+use crate::action::{Action, Frame};
+use crate::event::Event;
+use crate::fleet::Fleet;
+use crate::operation::Operation;
+use crate::record::Record;
+use crate::timer::{Timer, Timers};
+use curfew_types::{GuestId, HostName, Mono, Now, OperationId, OperationState, Stage, TaskId, Verdict};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+/// How long an ended operation stays in memory: a repeated request id and a slow watcher still find it.
+const KEEP_ENDED_MS: u64 = 60_000;
+
+/// What the core is told once.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How often either side of a stream says something at least.
+    pub heartbeat_ms: u64,
+    /// A known bug to plant; honoured only where the feature `planted-bugs` is compiled in.
+    pub planted: Option<PlantedBug>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { heartbeat_ms: 15_000, planted: None }
+    }
+}
+
+/// Bugs that the simulation must catch, one against each invariant that the controller upholds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlantedBug {
+    /// A late report replaces the outcome (invariant 1).
+    LateNewsReplacesOutcome,
+    /// Findings are acknowledged without being stored (invariant 3).
+    AcknowledgesBeforeStoring,
+    /// The window is forgotten across a restart (invariant 4).
+    ForgetsInFlightAfterRestart,
+    /// Handed tasks count as not started when cancelled (invariant 5).
+    CancelConfirmsWithoutAsking,
+    /// The deadline is not looked at (invariant 7).
+    IgnoresDeadline,
+    /// Time runs out for tasks while the store is away (invariant 9).
+    TimesOutWhileStoreIsAway,
+}
+
+/// The controller's decisions. See the crate's documentation for how to drive it.
+#[derive(Debug)]
+pub struct Core {
+    pub(crate) settings: Settings,
+    pub(crate) epoch: u64,
+    pub(crate) fleet: Fleet,
+    pub(crate) operations: BTreeMap<OperationId, Operation>,
+    /// The task that has a guest between ordered and done.
+    pub(crate) busy: HashMap<GuestId, TaskId>,
+    /// Tasks that wait for a guest that another task has.
+    pub(crate) awaiting: HashMap<GuestId, VecDeque<TaskId>>,
+    pub(crate) timers: Timers,
+    pub(crate) store_away: bool,
+    /// Until then no task ends because nothing was heard: controller or store were away themselves.
+    pub(crate) quiet_until: Mono,
+    /// The shell has begun to stop: nothing new is taken on.
+    pub(crate) stopping: bool,
+    /// Operations that this turn changed.
+    touched: BTreeSet<OperationId>,
+    /// Outcomes of this turn, by operation and place of the host.
+    finished: BTreeMap<(OperationId, u32), Vec<(u32, Verdict)>>,
+    actions: VecDeque<Action>,
+}
+
+impl Core {
+    pub(crate) fn with(settings: Settings, epoch: u64, fleet: Fleet, quiet_until: Mono) -> Core {
+        Core {
+            settings,
+            epoch,
+            fleet,
+            operations: BTreeMap::new(),
+            busy: HashMap::new(),
+            awaiting: HashMap::new(),
+            timers: Timers::default(),
+            store_away: false,
+            quiet_until,
+            stopping: false,
+            touched: BTreeSet::new(),
+            finished: BTreeMap::new(),
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Takes one event in.
+    pub fn handle(&mut self, now: Now, event: Event) {
+        match event {
+            Event::Detached { host, session } => self.handle_detached(now, &host, session),
+            Event::Reported { host, session, report } => self.handle_report(now, &host, session, report),
+            Event::InventoryChanged { host, session, replace, upserts, removed, digest } => {
+                self.handle_inventory(&host, session, replace, upserts, removed, digest);
+            }
+            Event::StoreAway => self.store_away = true,
+            Event::StoreBack => self.handle_store_back(now),
+            Event::Tick => {}
+        }
+        self.handle_timers(now);
+        self.settle(now);
+    }
+
+    /// The next thing to do. Drain it until `None` after every event and request.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When the core wants a [`Event::Tick`] at the latest, and why.
+    pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
+        let (at, timer) = self.timers.next()?;
+        // While the store is away nothing times out, so there is nothing to wake for.
+        (!self.store_away).then_some((at, timer.why()))
+    }
+
+    /// The epoch that every order carries.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// From now on nothing new is taken on; what runs goes on.
+    pub fn begin_stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// Whether the store is away, as the shell last said.
+    pub fn store_is_away(&self) -> bool {
+        self.store_away
+    }
+
+    pub(crate) fn planted(&self, bug: PlantedBug) -> bool {
+        cfg!(feature = "planted-bugs") && self.settings.planted == Some(bug)
+    }
+
+    pub(crate) fn push(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+
+    pub(crate) fn record(&mut self, record: Record) {
+        self.push(Action::Record(record));
+    }
+
+    pub(crate) fn note(&mut self, warn: bool, text: String) {
+        self.push(Action::Note { warn, text });
+    }
+
+    /// Sends to a host if it is connected; what is lost is repeated or said again when it attaches.
+    pub(crate) fn send(&mut self, host: &HostName, frame: Frame, urgent: bool) {
+        if let Some(session) = self.fleet.session(host) {
+            self.push(Action::Send { host: host.clone(), session, frame, urgent });
+        }
+    }
+
+    pub(crate) fn touch(&mut self, operation: OperationId) {
+        self.touched.insert(operation);
+    }
+
+    /// Gives a task its outcome, frees its guest, and wakes who waited for that. Nothing happens to an ended task.
+    pub(crate) fn finish(&mut self, task: TaskId, verdict: Verdict) {
+        let Some(operation) = self.operations.get_mut(&task.operation) else { return };
+        let Some(entry) = operation.task(task.index).filter(|entry| entry.stage != Stage::Done) else {
+            return;
+        };
+        let (guest, host) = (entry.guest.clone(), entry.host);
+        self.finished.entry((task.operation, host)).or_default().push((task.index, verdict.clone()));
+        operation.update(task.index, |entry| {
+            entry.stage = Stage::Done;
+            entry.verdict = Some(Box::new(verdict));
+        });
+        self.touch(task.operation);
+        if self.busy.get(&guest) == Some(&task) {
+            self.busy.remove(&guest);
+            self.wake_next(&guest);
+        }
+    }
+
+    /// Ends a turn: starts what may start, writes down what ended, says who changed.
+    pub(crate) fn settle(&mut self, now: Now) {
+        let mut changed = BTreeSet::new();
+        // Starting can finish a task at once (its guest has moved), which can free a guest that another waits for.
+        while let Some(operation) = self.touched.pop_first() {
+            changed.insert(operation);
+            self.start_queued(now, operation);
+        }
+        for ((operation, host), tasks) in std::mem::take(&mut self.finished) {
+            self.record(Record::Finished { operation, host, tasks, at: now.wall });
+        }
+        for id in changed {
+            self.end_if_complete(now, id);
+            self.push(Action::Publish(id));
+        }
+    }
+
+    fn end_if_complete(&mut self, now: Now, id: OperationId) {
+        let Some(operation) = self.operations.get_mut(&id) else { return };
+        if operation.state == OperationState::Ended || !operation.is_complete() {
+            return;
+        }
+        operation.state = OperationState::Ended;
+        operation.ended = Some(now.wall);
+        operation.revision += 1;
+        let revision = operation.revision;
+        self.record(Record::Ended { operation: id, at: now.wall, revision });
+        self.timers.set(now.mono.plus(KEEP_ENDED_MS), Timer::Forget { operation: id });
+    }
+}

@@ -1,0 +1,263 @@
+//! Starting queued tasks as far as the window, the hosts and the guests allow, and handing out their orders.
+//!
+//! A true sliding window: a straggler holds its own place only. Hosts take turns, so that a small window does not
+//! empty one host before it touches the next.
+
+use crate::action::Frame;
+use crate::core::Core;
+use crate::fleet::Owner;
+use crate::operation::Operation;
+use crate::record::Record;
+use crate::timer::Timer;
+use curfew_types::agent::{Cancel, Order, OrderedTask};
+use curfew_types::{
+    GuestId, Mono, Now, OperationId, OperationState, Outcome, Reason, Stage, StatusCode, TaskId, Verdict,
+};
+use std::collections::BTreeMap;
+
+/// Time an order may take on top of its two task timeouts (one to find the guest ready, one from the act moment):
+/// delivery, the ledger's disk, and the last look.
+const ORDER_SLACK_MS: u64 = 10_000;
+
+/// After how long an order or a cancel that was not confirmed is said again on a live stream.
+pub(crate) const REPEAT_MS: u64 = 5_000;
+
+impl Core {
+    /// Lets the connected hosts of an operation take their turns, and watches the time of those that are away.
+    pub(crate) fn make_hosts_ready(&mut self, now: Now, id: OperationId) {
+        let hosts = self.operations.get(&id).map_or(0, |operation| operation.hosts.len());
+        for place in 0..u32::try_from(hosts).unwrap_or(u32::MAX) {
+            self.make_host_ready(now, id, place);
+        }
+    }
+
+    /// Lets one host take its turn if it is connected, and watches its time if it is away.
+    pub(crate) fn make_host_ready(&mut self, now: Now, id: OperationId, place: u32) {
+        let Some(operation) = self.operations.get_mut(&id) else { return };
+        let within = operation.spec.deliver_within_ms;
+        let host = &mut operation.hosts[place as usize];
+        if host.queue.is_empty() {
+            return;
+        }
+        if self.fleet.is_connected(&host.name) {
+            if !std::mem::replace(&mut host.in_ready, true) {
+                operation.ready.push_back(place);
+            }
+        } else {
+            self.timers.set(now.mono.plus(within), Timer::HostAway { operation: id, host: place });
+        }
+    }
+
+    /// Starts what may start.
+    pub(crate) fn start_queued(&mut self, now: Now, id: OperationId) {
+        if self.store_away || self.stopping {
+            return;
+        }
+        let mut batches: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        while let Some((place, index)) = self.next_queued(now, id) {
+            if self.take_guest(id, place, index) {
+                batches.entry(place).or_default().push(index);
+            }
+        }
+        for (place, tasks) in batches {
+            self.hand_over(now, id, place, tasks);
+        }
+    }
+
+    /// The next task in turn, if the window has room. The caller must start it, finish it, or park it.
+    fn next_queued(&mut self, now: Now, id: OperationId) -> Option<(u32, u32)> {
+        let operation = self.operations.get_mut(&id)?;
+        if operation.state != OperationState::Running || now.mono >= operation.deadline {
+            return None;
+        }
+        if operation.spec.max_in_flight.is_some_and(|limit| operation.in_flight >= limit) {
+            return None;
+        }
+        while let Some(place) = operation.ready.pop_front() {
+            let host = &mut operation.hosts[place as usize];
+            host.in_ready = false;
+            if !self.fleet.is_connected(&host.name) {
+                continue;
+            }
+            while let Some(index) = host.queue.pop_front() {
+                if operation.tasks[index as usize].stage == Stage::Queued {
+                    host.in_ready = true;
+                    operation.ready.push_back(place);
+                    return Some((place, index));
+                }
+            }
+        }
+        None
+    }
+
+    /// Makes the guest this task's own. Otherwise the task waits for another one, or ends here.
+    fn take_guest(&mut self, id: OperationId, place: u32, index: u32) -> bool {
+        let task = TaskId { operation: id, index };
+        let Some(operation) = self.operations.get_mut(&id) else { return false };
+        let guest = operation.tasks[index as usize].guest.clone();
+        let host = &operation.hosts[place as usize].name;
+        if self.busy.get(&guest).is_some_and(|other| *other != task) {
+            self.awaiting.entry(guest).or_default().push_back(task);
+            return false;
+        }
+        let refusal = match self.fleet.owner(&guest) {
+            Owner::Host(owner) if owner == host => None,
+            // The inventory has forgotten it: the agent's own word decides.
+            Owner::Nobody => None,
+            Owner::Host(other) => Some((Reason::Moved, format!("the guest has moved to host {other}"))),
+            Owner::Conflict(hosts) => {
+                let hosts: Vec<&str> = hosts.iter().map(|host| host.as_str()).collect();
+                Some((Reason::Conflict, format!("hosts {} all claim it as running", hosts.join(", "))))
+            }
+        };
+        if let Some((reason, why)) = refusal {
+            let code = if reason == Reason::Moved { StatusCode::VmUnknown } else { StatusCode::Unexpected };
+            self.finish(task, Verdict::new(Outcome::Refused, code, reason, why));
+            return false;
+        }
+        self.busy.insert(guest, task);
+        operation.update(index, |task| {
+            task.stage = Stage::Ordered;
+            task.handed = true;
+        });
+        true
+    }
+
+    fn hand_over(&mut self, now: Now, id: OperationId, place: u32, tasks: Vec<u32>) {
+        let heartbeat = self.settings.heartbeat_ms;
+        let Some(operation) = self.operations.get_mut(&id) else { return };
+        let life = 2 * operation.spec.task_timeout_ms + ORDER_SLACK_MS;
+        let remaining = life.min(operation.deadline.since(now.mono));
+        let until = now.mono.plus(remaining + heartbeat);
+        for index in &tasks {
+            operation.tasks[*index as usize].until = until;
+        }
+        let until_wall = now.wall.plus(remaining + heartbeat);
+        self.record(Record::Handed { operation: id, host: place, tasks: tasks.clone(), until: until_wall });
+        self.send_orders(now, id, place, &tasks);
+        self.timers.set(until, Timer::OrdersOver { operation: id, host: place });
+        self.repeat_later(now, id, place);
+    }
+
+    /// Sends orders for tasks that were marked as handed over; those whose time is over are left out.
+    pub(crate) fn send_orders(&mut self, now: Now, id: OperationId, place: u32, tasks: &[u32]) {
+        let Some(operation) = self.operations.get(&id) else { return };
+        // One order for all tasks with the same time left; as a rule that is one order.
+        let mut by_time: BTreeMap<Mono, Vec<OrderedTask>> = BTreeMap::new();
+        for index in tasks {
+            let Some(task) = operation.task(*index) else { continue };
+            by_time
+                .entry(task.until)
+                .or_default()
+                .push(OrderedTask { index: *index, guest: task.guest.clone() });
+        }
+        let host = operation.hosts[place as usize].name.clone();
+        let task_timeout_ms = operation.spec.task_timeout_ms;
+        for (until, tasks) in by_time {
+            let remaining_ms = until.since(now.mono.plus(self.settings.heartbeat_ms));
+            if remaining_ms > 0 {
+                let epoch = self.epoch;
+                let required_capabilities = Vec::new();
+                let order = Order {
+                    operation: id,
+                    epoch,
+                    remaining_ms,
+                    task_timeout_ms,
+                    required_capabilities,
+                    tasks,
+                };
+                self.send(&host, Frame::Order(order), false);
+            }
+        }
+    }
+
+    /// Sends a cancel for tasks of one host. It makes things safer, so it does not wait for the store.
+    pub(crate) fn send_cancel(&mut self, id: OperationId, place: u32, tasks: &[u32]) {
+        let Some(operation) = self.operations.get(&id) else { return };
+        let host = operation.hosts[place as usize].name.clone();
+        let ordered =
+            |index: &u32| Some(OrderedTask { index: *index, guest: operation.task(*index)?.guest.clone() });
+        let tasks = tasks.iter().filter_map(ordered).collect();
+        self.send(&host, Frame::Cancel(Cancel { operation: id, epoch: self.epoch, tasks }), true);
+    }
+
+    /// The moment to say unconfirmed things again may have come; a timer of an earlier attachment does nothing.
+    pub(crate) fn repeat_due(&mut self, now: Now, id: OperationId, place: u32) {
+        let Some(operation) = self.operations.get(&id) else { return };
+        if operation.hosts[place as usize].repeat_at.is_some_and(|at| at <= now.mono) {
+            self.say_again(now, id, place);
+        }
+    }
+
+    /// Says again what a host of an operation has not confirmed, and keeps doing so while there is something.
+    pub(crate) fn say_again(&mut self, now: Now, id: OperationId, place: u32) {
+        let Some(operation) = self.operations.get_mut(&id) else { return };
+        operation.hosts[place as usize].repeat_at = None;
+        let (orders, cancels) = unconfirmed(operation, place);
+        if orders.is_empty() && cancels.is_empty() {
+            return;
+        }
+        if !orders.is_empty() {
+            self.send_orders(now, id, place, &orders);
+        }
+        if !cancels.is_empty() {
+            self.send_cancel(id, place, &cancels);
+        }
+        self.repeat_later(now, id, place);
+    }
+
+    /// Sets the moment to say things again, once, while the host is connected; attaching says them by itself.
+    pub(crate) fn repeat_later(&mut self, now: Now, id: OperationId, place: u32) {
+        let Some(operation) = self.operations.get_mut(&id) else { return };
+        let host = &mut operation.hosts[place as usize];
+        if self.fleet.is_connected(&host.name) && host.repeat_at.is_none() {
+            let at = now.mono.plus(REPEAT_MS);
+            host.repeat_at = Some(at);
+            self.timers.set(at, Timer::Repeat { operation: id, host: place });
+        }
+    }
+
+    /// Gives a guest that became free to the next task that waits for it.
+    pub(crate) fn wake_next(&mut self, guest: &GuestId) {
+        let Some(waiting) = self.awaiting.get_mut(guest) else { return };
+        let mut woken = None;
+        while let Some(task) = waiting.pop_front() {
+            let operation = self.operations.get_mut(&task.operation);
+            let Some(operation) =
+                operation.filter(|operation| operation.tasks[task.index as usize].stage == Stage::Queued)
+            else {
+                continue;
+            };
+            let place = operation.tasks[task.index as usize].host;
+            let host = &mut operation.hosts[place as usize];
+            host.queue.push_front(task.index);
+            if !std::mem::replace(&mut host.in_ready, true) {
+                operation.ready.push_back(place);
+            }
+            woken = Some(task.operation);
+            break;
+        }
+        if waiting.is_empty() {
+            self.awaiting.remove(guest);
+        }
+        if let Some(operation) = woken {
+            self.touch(operation);
+        }
+    }
+}
+
+/// A host's tasks whose order was not accepted yet, and those whose cancel was not answered yet.
+fn unconfirmed(operation: &Operation, place: u32) -> (Vec<u32>, Vec<u32>) {
+    let (mut orders, mut cancels) = (Vec::new(), Vec::new());
+    for index in operation.tasks_of(place) {
+        let Some(task) = operation.task(index).filter(|task| task.handed && task.stage != Stage::Done) else {
+            continue;
+        };
+        if task.cancel {
+            cancels.push(index);
+        } else if task.stage == Stage::Ordered {
+            orders.push(index);
+        }
+    }
+    (orders, cancels)
+}

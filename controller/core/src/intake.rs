@@ -1,0 +1,132 @@
+//! What an agent's report means: progress moves a task forward, a finding ends it once, anything later is late news.
+
+use crate::action::{Action, Frame};
+use crate::core::{Core, PlantedBug};
+use crate::record::Record;
+use curfew_types::agent::{Finding, Report, TaskProgress};
+use curfew_types::{HostName, NotRunning, Now, Outcome, Reason, Stage, StatusCode, TaskId, Verdict};
+
+/// A report about what is not the reporter's.
+struct Foreign(String);
+
+impl Core {
+    pub(crate) fn handle_report(&mut self, now: Now, name: &HostName, session: u64, report: Report) {
+        let Some(host) = self.fleet.hosts.get_mut(name).filter(|host| host.session == Some(session)) else {
+            return;
+        };
+        let before = host.acknowledged;
+        if let Some(known) = &mut host.ledger {
+            known.counter = known.counter.max(report.ledger.counter);
+        }
+        for progress in &report.progress {
+            self.take_progress(name, progress);
+        }
+        if report.findings.is_empty() || report.first_sequence > before + 1 {
+            // A gap: a frame before this one was lost. The agent says it all again, so nothing is taken here.
+            return;
+        }
+        let mut acknowledged = before;
+        for (sequence, finding) in (report.first_sequence..).zip(report.findings) {
+            if sequence <= before {
+                continue;
+            }
+            if let Err(Foreign(why)) = self.take_finding(now, name, finding) {
+                self.note(true, format!("host {name} {why}: refused"));
+                self.push(Action::Disconnect { host: name.clone(), session, why });
+                break;
+            }
+            acknowledged = sequence;
+        }
+        self.acknowledge(name, acknowledged);
+    }
+
+    fn acknowledge(&mut self, name: &HostName, acknowledged: u64) {
+        let Some(host) = self.fleet.hosts.get_mut(name) else { return };
+        let is_news = acknowledged > host.acknowledged;
+        host.acknowledged = acknowledged;
+        if let Some(ledger) = host.ledger.filter(|_| is_news) {
+            self.record(Record::LedgerSeen { host: name.clone(), ledger, acknowledged });
+        }
+        self.send(
+            name,
+            Frame::Acknowledge(acknowledged),
+            self.planted(PlantedBug::AcknowledgesBeforeStoring),
+        );
+    }
+
+    /// Moves a task forward; it never goes back, and only its own host may speak of it.
+    pub(crate) fn take_progress(&mut self, name: &HostName, progress: &TaskProgress) {
+        let Some(operation) = self.operations.get_mut(&progress.operation) else { return };
+        let place = operation.place_of(name);
+        let Some(task) = operation.task(progress.index).filter(|task| Some(task.host) == place) else {
+            return;
+        };
+        let forward = progress.stage > task.stage && progress.stage != Stage::Done;
+        let more = progress.stage == task.stage && progress.sessions != task.sessions;
+        if !forward && !more {
+            return;
+        }
+        let id = TaskId { operation: progress.operation, index: progress.index };
+        if !task.handed {
+            // Only a store older than its agents sends here: the guest is at work, whatever this store remembers.
+            let guest = task.guest.clone();
+            self.busy.entry(guest).or_insert(id);
+        }
+        operation.update(progress.index, |task| {
+            task.handed = true;
+            task.stage = progress.stage;
+            task.sessions = progress.sessions;
+        });
+        self.touch(id.operation);
+    }
+
+    fn take_finding(&mut self, now: Now, name: &HostName, finding: Finding) -> Result<(), Foreign> {
+        let Finding { operation: id, index, guest, verdict, late } = finding;
+        let Some(operation) = self.operations.get_mut(&id) else {
+            // It has ended and left memory, or belongs to a store that is gone: the store knows.
+            self.record(Record::Late {
+                operation: id,
+                host: name.clone(),
+                index,
+                guest,
+                verdict,
+                at: now.wall,
+            });
+            return Ok(());
+        };
+        let place = operation.place_of(name);
+        let Some(task) = operation.task(index).filter(|task| Some(task.host) == place && task.guest == guest)
+        else {
+            return Err(Foreign(format!(
+                "reported guest {guest} of task {id}/{index}, which is not its own"
+            )));
+        };
+        let Some(known) = task.verdict.as_deref() else {
+            let verdict = as_asked(operation.spec.not_running, verdict);
+            self.finish(TaskId { operation: id, index }, verdict);
+            return Ok(());
+        };
+        if !late && *known == as_asked(operation.spec.not_running, verdict.clone()) {
+            return Ok(());
+        }
+        if cfg!(feature = "planted-bugs")
+            && self.settings.planted == Some(PlantedBug::LateNewsReplacesOutcome)
+        {
+            operation.tasks[index as usize].verdict = Some(Box::new(verdict.clone()));
+        }
+        operation.late_findings += 1;
+        operation.touch(index);
+        self.touch(id);
+        self.record(Record::Late { operation: id, host: name.clone(), index, guest, verdict, at: now.wall });
+        Ok(())
+    }
+}
+
+/// A guest that stopped between plan and order is what the request says such guests are.
+fn as_asked(policy: NotRunning, verdict: Verdict) -> Verdict {
+    let not_running = verdict.outcome == Outcome::Refused && verdict.reason == Reason::NotRunning;
+    if not_running && policy == NotRunning::Skip {
+        return Verdict::new(Outcome::Skipped, StatusCode::Ok, Reason::NotRunningByChoice, verdict.message);
+    }
+    verdict
+}

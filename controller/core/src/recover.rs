@@ -1,0 +1,82 @@
+//! Beginning again after a restart: every unfinished operation goes on where the store says it stood.
+
+use crate::core::{Core, PlantedBug, Settings};
+use crate::fleet::Fleet;
+use crate::operation::Operation;
+use crate::record::{Record, Recovered, RecoveredOperation};
+use crate::timer::Timer;
+use curfew_types::{Now, OperationState, Stage, TaskId};
+
+impl Core {
+    /// A core that goes on from what the store knows. Its first action raises the epoch; drain and append before
+    /// anything else is done.
+    pub fn recover(now: Now, settings: Settings, recovered: Recovered) -> Core {
+        let epoch = recovered.epoch + 1;
+        let fleet = Fleet::recover(now, recovered.hosts, recovered.guest_labels);
+        // Agents come back within one heartbeat (the longest they back off) and report within another.
+        let quiet_until = now.mono.plus(2 * settings.heartbeat_ms);
+        let mut core = Core::with(settings, epoch, fleet, quiet_until);
+        core.record(Record::EpochRaised { epoch });
+        for operation in recovered.operations {
+            core.resume(now, operation);
+        }
+        core.settle(now);
+        core
+    }
+
+    fn resume(&mut self, now: Now, row: RecoveredOperation) {
+        let id = row.started.id;
+        // A wall clock that was set back must not prolong an operation beyond what was asked for.
+        let remaining = row.started.deadline.remaining_from(now.wall).min(row.started.spec.deadline_ms);
+        let deadline = now.mono.plus(remaining);
+        let mut operation = Operation::new(&row.started, now.mono, deadline, self.epoch << 32);
+        operation.late_findings = row.late_findings;
+        for (index, until) in row.handed {
+            let life = remaining + self.settings.heartbeat_ms;
+            let left = until.remaining_from(now.wall).min(life);
+            operation.update(index, |task| {
+                task.stage = Stage::Ordered;
+                task.handed = true;
+                task.until = now.mono.plus(left);
+            });
+        }
+        for (index, verdict) in row.finished {
+            operation.update(index, |task| {
+                task.stage = Stage::Done;
+                task.sessions = verdict.sessions;
+                task.verdict = Some(Box::new(verdict));
+            });
+        }
+        for index in row.cancelled_tasks {
+            operation.update(index, |task| task.cancel = true);
+        }
+        for (index, task) in (0..).zip(&operation.tasks) {
+            if task.handed && task.stage != Stage::Done {
+                self.busy.insert(task.guest.clone(), TaskId { operation: id, index });
+                self.timers.set(task.until, Timer::OrdersOver { operation: id, host: task.host });
+            }
+        }
+        if self.planted(PlantedBug::ForgetsInFlightAfterRestart) {
+            operation.in_flight = 0;
+        }
+        self.timers.set(deadline, Timer::Deadline { operation: id });
+        let cancelled = row.cancelled_by.is_some();
+        if cancelled {
+            operation.state = OperationState::Cancelling;
+            operation.cancelled_by = row.cancelled_by;
+        }
+        let one_by_one: Vec<u32> =
+            (0..).zip(&operation.tasks).filter(|(_, task)| task.cancel).map(|(i, _)| i).collect();
+        let count = u32::try_from(operation.tasks.len()).unwrap_or(u32::MAX);
+        self.operations.insert(id, operation);
+        self.make_hosts_ready(now, id);
+        // A cancel that was recorded is carried on: what never left ends now, the rest is asked for on attaching.
+        if cancelled {
+            self.take_back(now, id, 0..count);
+        }
+        for index in one_by_one {
+            self.take_back(now, id, index..index + 1);
+        }
+        self.touch(id);
+    }
+}
