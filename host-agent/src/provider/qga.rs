@@ -20,6 +20,8 @@
 mod channel;
 mod config;
 mod exec;
+#[cfg(test)]
+mod fake;
 mod inventory;
 mod linux;
 mod qmp;
