@@ -1,1 +1,24 @@
-//! Skeleton.
+//! Pure decisions of the host agent: which orders it takes, how a task runs, what it reports and when it gives up.
+//!
+//! Sans-IO: nothing here reads a clock, awaits, spawns or logs. The shell feeds events, ends the turn, writes the
+//! ledger entries among the actions to disk, and only then carries out the rest.
+
+pub mod action;
+pub mod call;
+mod cancel;
+mod core;
+pub mod event;
+mod follow_up;
+mod intake;
+pub mod ledger;
+mod outbox;
+mod recover;
+mod run;
+mod steps;
+mod verdicts;
+
+pub use action::Action;
+pub use core::{Core, PlantedBug, Settings};
+pub use event::Event;
+pub use intake::CAPABILITIES;
+pub use ledger::Entry;

@@ -1,0 +1,341 @@
+//! The core itself: its books, the turn, and what the shell drains.
+
+use crate::action::Action;
+use crate::call::Request;
+use crate::event::Event;
+use crate::follow_up::FollowUp;
+use crate::ledger::Entry;
+use crate::outbox::Outbox;
+use crate::run::{Phase, Run};
+use curfew_types::agent::{Finding, Hello, LedgerMark, Report, TaskProgress};
+use curfew_types::{GuestId, Mono, Now, TaskId, Verdict, WallTime};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+/// After how long findings that were not acknowledged are sent again on a live stream.
+const RESEND_MS: u64 = 5_000;
+
+/// What the core is told once.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Longest time one call to a provider may take: far more than a healthy guest needs (RECIPES of the test guests
+    /// measure 0.2 to 0.8 s in an emulated VM), short enough to notice a thaw.
+    pub call_max_ms: u64,
+    /// Pause between asking a session to end and asking again, more firmly.
+    pub ask_again_ms: u64,
+    /// How long a guest is looked at after an outcome that leaves a question open.
+    pub follow_up_ms: u64,
+    /// Longest pause between two such looks.
+    pub follow_up_pause_max_ms: u64,
+    /// A known bug to plant; honoured only where the feature `planted-bugs` is compiled in.
+    pub planted: Option<PlantedBug>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            call_max_ms: 10_000,
+            ask_again_ms: 2_000,
+            follow_up_ms: 24 * 60 * 60 * 1000,
+            follow_up_pause_max_ms: 30_000,
+            planted: None,
+        }
+    }
+}
+
+/// Bugs that the simulation must catch, one against each invariant that the agent upholds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlantedBug {
+    /// An order for a finished task is run again (invariants 1 and 10).
+    RunsFinishedTaskAgain,
+    /// Sessions that began after the act moment become targets (invariant 2).
+    EndsLaterSessions,
+    /// The act moment is not written down (invariants 2 and 3).
+    ActsWithoutWriting,
+    /// A cancel of an unknown task is confirmed and forgotten (invariant 5).
+    ForgetsCancelOfUnknownTask,
+    /// Orders of an older epoch are taken (invariant 10).
+    TakesOldEpoch,
+    /// Orders do not expire (invariants 7 and 10).
+    IgnoresExpiry,
+}
+
+/// An outcome that is remembered, so that a repeated order finds its task.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    pub(crate) guest: GuestId,
+    pub(crate) verdict: Verdict,
+    pub(crate) at: WallTime,
+}
+
+/// The agent's decisions. See the crate's documentation for how to drive it.
+#[derive(Debug)]
+pub struct Core {
+    pub(crate) settings: Settings,
+    pub(crate) boot: String,
+    pub(crate) mark: LedgerMark,
+    pub(crate) epoch_seen: u64,
+    pub(crate) runs: BTreeMap<TaskId, Run>,
+    /// Tasks by guest: the first has the guest, the others wait.
+    pub(crate) queues: HashMap<GuestId, VecDeque<TaskId>>,
+    pub(crate) finished: HashMap<TaskId, Remembered>,
+    pub(crate) follow_ups: BTreeMap<TaskId, FollowUp>,
+    pub(crate) outbox: Outbox,
+    pub(crate) acknowledged: u64,
+    pub(crate) stopping: bool,
+    /// Which task a call that is out belongs to, and whether it is a follow-up's.
+    pub(crate) calls: HashMap<u64, (TaskId, bool)>,
+    next_call: u64,
+    connected: bool,
+    resend_at: Option<Mono>,
+    /// Where tasks stand that the controller has not been told: empties with every report.
+    progress: BTreeMap<TaskId, TaskProgress>,
+    actions: VecDeque<Action>,
+}
+
+impl Core {
+    pub(crate) fn with(settings: Settings, boot: String, incarnation: u64) -> Core {
+        Core {
+            settings,
+            boot,
+            mark: LedgerMark { incarnation, counter: 0 },
+            epoch_seen: 0,
+            runs: BTreeMap::new(),
+            queues: HashMap::new(),
+            finished: HashMap::new(),
+            follow_ups: BTreeMap::new(),
+            outbox: Outbox::default(),
+            acknowledged: 0,
+            stopping: false,
+            calls: HashMap::new(),
+            next_call: 1,
+            connected: false,
+            resend_at: None,
+            progress: BTreeMap::new(),
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Takes one event in. Several may be taken before the turn ends.
+    pub fn handle(&mut self, now: Now, event: Event) {
+        match event {
+            Event::Welcomed { epoch, acknowledged } => self.handle_welcome(now, epoch, acknowledged),
+            Event::Disconnected => {
+                self.connected = false;
+                self.resend_at = None;
+            }
+            Event::Ordered(order) => self.handle_order(now, order),
+            Event::CancelAsked(cancel) => self.handle_cancel(now, cancel),
+            Event::Acknowledged(sequence) => self.handle_acknowledged(sequence),
+            Event::Listed { call, result } => match self.calls.remove(&call) {
+                Some((task, false)) => self.run_listed(now, task, call, result),
+                Some((task, true)) => self.follow_up_listed(now, task, result),
+                None => {}
+            },
+            Event::Ended { call, result } => {
+                if let Some((task, false)) = self.calls.remove(&call) {
+                    self.run_ended(now, task, call, result);
+                }
+            }
+            Event::Tick => {}
+        }
+    }
+
+    /// Ends the turn: whose moment has come goes on, and what there is to say is put into reports.
+    pub fn end_turn(&mut self, now: Now) {
+        self.advance_due(now);
+        self.follow_up_due(now);
+        if !self.connected {
+            return;
+        }
+        if self.resend_at.is_some_and(|at| at <= now.mono) {
+            self.outbox.rewind();
+        }
+        while self.outbox.has_unsent() || !self.progress.is_empty() {
+            let (first_sequence, findings) = self.outbox.take_unsent();
+            let progress = std::mem::take(&mut self.progress).into_values().collect();
+            self.push(Action::Send(Report { progress, first_sequence, findings, ledger: self.mark }));
+            self.resend_at = Some(now.mono.plus(RESEND_MS));
+        }
+        if self.outbox.is_empty() {
+            self.resend_at = None;
+        }
+    }
+
+    /// The next thing to do. Drain it until `None` after every turn.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When the core wants a [`Event::Tick`] at the latest, and why.
+    pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
+        let runs = self.runs.values().map(|run| match (run.call, run.phase) {
+            (Some(_), _) | (None, Phase::Waiting) => (run.deadline, "a task's time is over"),
+            (None, _) => (run.next.min(run.deadline), "a task goes on"),
+        });
+        let follow_ups = self.follow_ups.values().filter_map(FollowUp::timeout);
+        let resend =
+            self.resend_at.filter(|_| self.connected).map(|at| (at, "findings were not acknowledged"));
+        runs.chain(follow_ups).chain(resend).min()
+    }
+
+    /// What to say first on a new stream.
+    pub fn hello(&self, capabilities: Vec<String>, inventory_digest: u64) -> Hello {
+        let progress = |(id, run): (&TaskId, &Run)| TaskProgress {
+            operation: id.operation,
+            index: id.index,
+            stage: run.stage(),
+            sessions: run.counts(),
+        };
+        Hello {
+            ledger: self.mark,
+            epoch_seen: self.epoch_seen,
+            capabilities,
+            unfinished: self.runs.iter().map(progress).collect(),
+            first_pending_sequence: self.outbox.first_pending(),
+            inventory_digest,
+        }
+    }
+
+    /// From now on new orders are refused; what runs goes on.
+    pub fn begin_stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// Whether no task is on its way.
+    pub fn is_idle(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    pub(crate) fn planted(&self, bug: PlantedBug) -> bool {
+        cfg!(feature = "planted-bugs") && self.settings.planted == Some(bug)
+    }
+
+    pub(crate) fn push(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+
+    pub(crate) fn note(&mut self, warn: bool, text: String) {
+        self.push(Action::Note { warn, text });
+    }
+
+    /// Puts an entry into the ledger.
+    pub(crate) fn write(&mut self, entry: Entry) {
+        self.mark.counter += 1;
+        self.push(Action::Write(entry));
+    }
+
+    pub(crate) fn call(
+        &mut self,
+        task: TaskId,
+        is_follow_up: bool,
+        guest: GuestId,
+        request: Request,
+        budget_ms: u64,
+    ) -> u64 {
+        let call = self.next_call;
+        self.next_call += 1;
+        self.calls.insert(call, (task, is_follow_up));
+        self.push(Action::Call { call, guest, request, budget_ms });
+        call
+    }
+
+    /// Notes where a task stands, for the next report.
+    pub(crate) fn tell_progress(&mut self, id: TaskId) {
+        let Some(run) = self.runs.get(&id) else { return };
+        let (stage, sessions) = (run.stage(), run.counts());
+        self.progress.insert(id, TaskProgress { operation: id.operation, index: id.index, stage, sessions });
+    }
+
+    /// Gives a task its outcome, and the guest to the next task.
+    pub(crate) fn finish(&mut self, now: Now, id: TaskId, verdict: Verdict, follow_up: bool) {
+        let Some(run) = self.runs.remove(&id) else { return };
+        if let Some(call) = run.call {
+            self.calls.remove(&call);
+        }
+        self.progress.remove(&id);
+        self.conclude(now, id, run.guest.clone(), verdict, follow_up);
+        if follow_up {
+            self.follow_ups.insert(id, FollowUp::after(now, &self.settings, &run));
+        }
+        self.leave_queue(now, id, &run.guest);
+    }
+
+    /// Writes an outcome down and puts it into the outbox.
+    pub(crate) fn conclude(
+        &mut self,
+        now: Now,
+        id: TaskId,
+        guest: GuestId,
+        verdict: Verdict,
+        follow_up: bool,
+    ) {
+        let sequence = self.outbox.next_sequence();
+        let (operation, index) = (id.operation, id.index);
+        self.write(Entry::Finished {
+            operation,
+            index,
+            guest: guest.clone(),
+            verdict: verdict.clone(),
+            sequence,
+            at: now.wall,
+            follow_up,
+        });
+        self.outbox.push(Finding {
+            operation,
+            index,
+            guest: guest.clone(),
+            verdict: verdict.clone(),
+            late: false,
+        });
+        self.finished.insert(id, Remembered { guest, verdict, at: now.wall });
+    }
+
+    fn leave_queue(&mut self, now: Now, id: TaskId, guest: &GuestId) {
+        let Some(queue) = self.queues.get_mut(guest) else { return };
+        queue.retain(|waiting| *waiting != id);
+        match queue.front().copied() {
+            Some(next) => self.begin(now, next),
+            None => {
+                self.queues.remove(guest);
+            }
+        }
+    }
+
+    /// Lets a task that has its guest look who is logged on.
+    pub(crate) fn begin(&mut self, now: Now, id: TaskId) {
+        if let Some(run) = self.runs.get_mut(&id).filter(|run| run.phase == Phase::Waiting) {
+            run.phase = if run.acting.is_some() { Phase::Verifying } else { Phase::Looking };
+            run.next = now.mono;
+        }
+    }
+
+    fn handle_welcome(&mut self, now: Now, epoch: u64, acknowledged: u64) {
+        self.connected = true;
+        if epoch > self.epoch_seen {
+            self.epoch_seen = epoch;
+            self.write(Entry::EpochSeen { epoch });
+        }
+        self.handle_acknowledged(acknowledged);
+        self.outbox.rewind();
+        self.resend_at = (!self.outbox.is_empty()).then(|| now.mono.plus(RESEND_MS));
+    }
+
+    fn handle_acknowledged(&mut self, sequence: u64) {
+        if self.outbox.acknowledge(sequence) {
+            self.acknowledged = self.outbox.first_pending() - 1;
+            self.write(Entry::Acknowledged { sequence: self.acknowledged });
+        }
+    }
+
+    /// Forgets outcomes that no repeated order can ask for any more. Call it now and then, before rewriting the
+    /// ledger.
+    pub fn forget_old(&mut self, now: Now) {
+        let keep = i64::try_from(curfew_types::agent::REMEMBER_FINISHED_MS).unwrap_or(i64::MAX);
+        let (outbox, follow_ups) = (&self.outbox, &self.follow_ups);
+        self.finished.retain(|id, remembered| {
+            now.wall.0.saturating_sub(remembered.at.0) < keep
+                || outbox.holds_outcome(id.operation, id.index)
+                || follow_ups.contains_key(id)
+        });
+    }
+}
