@@ -130,13 +130,7 @@ impl Books {
         self.counter += 1;
         match entry {
             Entry::Summary { counter, epoch_seen, acknowledged } => {
-                *self = Books {
-                    counter: counter + 1,
-                    epoch_seen,
-                    next_sequence,
-                    acknowledged,
-                    ..Books::default()
-                };
+                *self = Books { counter: counter + 1, epoch_seen, acknowledged, ..Books::default() };
             }
             Entry::EpochSeen { epoch } => self.epoch_seen = self.epoch_seen.max(epoch),
             Entry::Accepted { operation, boot, at, expires, task_timeout_ms, tasks } => {
