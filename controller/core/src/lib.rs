@@ -27,4 +27,4 @@ pub use core::{Core, PlantedBug, Settings};
 pub use event::Event;
 pub use fleet::FleetError;
 pub use link::AttachError;
-pub use start::{StartError, Violation};
+pub use start::StartError;

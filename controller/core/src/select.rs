@@ -3,11 +3,11 @@
 //! A plan is data; planning twice over the same inventory gives the same plan and the same digest.
 
 use crate::fleet::{Fleet, Host, Owner};
-use crate::start::{StartError, Violation};
+use crate::start::StartError;
 use curfew_types::operation::TARGETS_MAX;
 use curfew_types::{
     Guest, GuestId, HostName, NotRunning, OperationSpec, Outcome, PowerState, Reason, Selection, StatusCode,
-    Verdict,
+    Verdict, Violation,
 };
 use std::collections::HashSet;
 

@@ -6,32 +6,16 @@ use crate::record::{Record, Started, TargetGuest, TargetHost};
 use crate::select::{self, Plan};
 use crate::timer::Timer;
 use crate::view::OperationView;
-use curfew_types::{Now, OperationId, OperationSpec, TaskId};
-
-/// One field that is not as it must be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// The field, as a path in the request.
-    pub field: String,
-    /// What is wrong and what to do.
-    pub why: String,
-}
-
-impl Violation {
-    /// A violation of `field`.
-    pub fn new(field: impl Into<String>, why: impl Into<String>) -> Violation {
-        Violation { field: field.into(), why: why.into() }
-    }
-}
+use curfew_types::{Now, OperationId, OperationSpec, TaskId, Violation};
 
 /// Why an operation cannot start. Nothing is stored then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
     /// Fields are out of range (`E_INVALIDARG`).
-    #[error("{}", describe(.0))]
+    #[error("{}", Violation::describe(.0))]
     Invalid(Vec<Violation>),
     /// Required fields are missing (`E_POINTER`).
-    #[error("{}", describe(.0))]
+    #[error("{}", Violation::describe(.0))]
     Missing(Vec<Violation>),
     /// Something named does not exist (`VM_E_VM_UNKNOWN`).
     #[error("not in the fleet: {}", .0.join(", "))]
@@ -51,11 +35,6 @@ impl StartError {
     pub(crate) fn invalid(field: &str, why: impl Into<String>) -> StartError {
         StartError::Invalid(vec![Violation::new(field, why)])
     }
-}
-
-fn describe(violations: &[Violation]) -> String {
-    let one = |violation: &Violation| format!("{}: {}", violation.field, violation.why);
-    violations.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 impl Core {

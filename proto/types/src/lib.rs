@@ -16,6 +16,7 @@ pub mod session;
 pub mod stage;
 pub mod status;
 pub mod time;
+pub mod violation;
 
 pub use guest::{Guest, OsFamily, PowerState};
 pub use id::{GuestId, HostName, OperationId, TaskId};
@@ -25,3 +26,4 @@ pub use session::{Session, SessionKey, SessionState};
 pub use stage::Stage;
 pub use status::StatusCode;
 pub use time::{Mono, Now, WallTime};
+pub use violation::Violation;

@@ -1,0 +1,245 @@
+//! `curfew.agent.v1`: hello, orders, cancels, reports and inventories.
+
+use super::ConvertError;
+use super::words::{known, os_family};
+use crate::agent::v1 as wire;
+use crate::v1;
+use curfew_types::agent::{Cancel, Finding, Hello, LedgerMark, Order, OrderedTask, Report, TaskProgress};
+use curfew_types::guest::GUEST_NAME_MAX;
+use curfew_types::label::{AGENT_PREFIX, LABELS_MAX};
+use curfew_types::{Guest, GuestId, OperationId};
+
+fn operation(number: u64) -> Result<OperationId, ConvertError> {
+    OperationId::from_number(number)
+        .ok_or_else(|| ConvertError::new("operation", format!("{number} is no operation")))
+}
+
+fn guest_id(field: &'static str, text: &str) -> Result<GuestId, ConvertError> {
+    text.parse().map_err(|error: curfew_types::id::IdError| ConvertError::new(field, error.to_string()))
+}
+
+impl From<LedgerMark> for wire::LedgerMark {
+    fn from(mark: LedgerMark) -> wire::LedgerMark {
+        wire::LedgerMark { incarnation: mark.incarnation, counter: mark.counter }
+    }
+}
+
+impl From<wire::LedgerMark> for LedgerMark {
+    fn from(mark: wire::LedgerMark) -> LedgerMark {
+        LedgerMark { incarnation: mark.incarnation, counter: mark.counter }
+    }
+}
+
+impl From<TaskProgress> for wire::TaskProgress {
+    fn from(progress: TaskProgress) -> wire::TaskProgress {
+        wire::TaskProgress {
+            operation: progress.operation.number(),
+            index: progress.index,
+            stage: v1::Stage::from(progress.stage).into(),
+            sessions: Some(progress.sessions.into()),
+        }
+    }
+}
+
+impl TryFrom<wire::TaskProgress> for TaskProgress {
+    type Error = ConvertError;
+    fn try_from(progress: wire::TaskProgress) -> Result<TaskProgress, ConvertError> {
+        Ok(TaskProgress {
+            operation: operation(progress.operation)?,
+            index: progress.index,
+            stage: known::<v1::Stage>("progress.stage", progress.stage)?.try_into()?,
+            sessions: progress.sessions.unwrap_or_default().into(),
+        })
+    }
+}
+
+impl wire::Hello {
+    /// The hello of the agent of `host`, whose version is `agent_version`.
+    pub fn new(hello: Hello, host: &str, agent_version: &str) -> wire::Hello {
+        wire::Hello {
+            protocol_version: crate::PROTOCOL_VERSION,
+            agent_version: agent_version.into(),
+            host: host.into(),
+            ledger: Some(hello.ledger.into()),
+            epoch_seen: hello.epoch_seen,
+            capabilities: hello.capabilities,
+            unfinished: hello.unfinished.into_iter().map(Into::into).collect(),
+            inventory_digest: hello.inventory_digest,
+            first_pending_sequence: hello.first_pending_sequence,
+        }
+    }
+}
+
+impl TryFrom<wire::Hello> for Hello {
+    type Error = ConvertError;
+    fn try_from(hello: wire::Hello) -> Result<Hello, ConvertError> {
+        let ledger = hello.ledger.ok_or_else(|| ConvertError::new("hello.ledger", "it is missing"))?;
+        Ok(Hello {
+            ledger: ledger.into(),
+            epoch_seen: hello.epoch_seen,
+            capabilities: hello.capabilities,
+            unfinished: hello.unfinished.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            first_pending_sequence: hello.first_pending_sequence,
+            inventory_digest: hello.inventory_digest,
+        })
+    }
+}
+
+impl From<OrderedTask> for wire::OrderedTask {
+    fn from(task: OrderedTask) -> wire::OrderedTask {
+        wire::OrderedTask { index: task.index, guest_id: task.guest.to_string() }
+    }
+}
+
+impl TryFrom<wire::OrderedTask> for OrderedTask {
+    type Error = ConvertError;
+    fn try_from(task: wire::OrderedTask) -> Result<OrderedTask, ConvertError> {
+        Ok(OrderedTask { index: task.index, guest: guest_id("task.guest_id", &task.guest_id)? })
+    }
+}
+
+impl From<Order> for wire::Order {
+    fn from(order: Order) -> wire::Order {
+        wire::Order {
+            operation: order.operation.number(),
+            epoch: order.epoch,
+            remaining_ms: order.remaining_ms,
+            task_timeout_ms: order.task_timeout_ms,
+            required_capabilities: order.required_capabilities,
+            tasks: order.tasks.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<wire::Order> for Order {
+    type Error = ConvertError;
+    fn try_from(order: wire::Order) -> Result<Order, ConvertError> {
+        Ok(Order {
+            operation: operation(order.operation)?,
+            epoch: order.epoch,
+            remaining_ms: order.remaining_ms,
+            task_timeout_ms: order.task_timeout_ms,
+            required_capabilities: order.required_capabilities,
+            tasks: order.tasks.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<Cancel> for wire::Cancel {
+    fn from(cancel: Cancel) -> wire::Cancel {
+        wire::Cancel {
+            operation: cancel.operation.number(),
+            epoch: cancel.epoch,
+            tasks: cancel.tasks.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<wire::Cancel> for Cancel {
+    type Error = ConvertError;
+    fn try_from(cancel: wire::Cancel) -> Result<Cancel, ConvertError> {
+        Ok(Cancel {
+            operation: operation(cancel.operation)?,
+            epoch: cancel.epoch,
+            tasks: cancel.tasks.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<Finding> for wire::Finding {
+    fn from(finding: Finding) -> wire::Finding {
+        wire::Finding {
+            operation: finding.operation.number(),
+            index: finding.index,
+            guest_id: finding.guest.to_string(),
+            verdict: Some(finding.verdict.into()),
+            late: finding.late,
+        }
+    }
+}
+
+impl TryFrom<wire::Finding> for Finding {
+    type Error = ConvertError;
+    fn try_from(finding: wire::Finding) -> Result<Finding, ConvertError> {
+        let verdict = finding.verdict.ok_or_else(|| ConvertError::new("finding.verdict", "it is missing"))?;
+        Ok(Finding {
+            operation: operation(finding.operation)?,
+            index: finding.index,
+            guest: guest_id("finding.guest_id", &finding.guest_id)?,
+            verdict: verdict.try_into()?,
+            late: finding.late,
+        })
+    }
+}
+
+impl From<Report> for wire::Report {
+    fn from(report: Report) -> wire::Report {
+        wire::Report {
+            progress: report.progress.into_iter().map(Into::into).collect(),
+            first_sequence: report.first_sequence,
+            findings: report.findings.into_iter().map(Into::into).collect(),
+            ledger: Some(report.ledger.into()),
+        }
+    }
+}
+
+impl TryFrom<wire::Report> for Report {
+    type Error = ConvertError;
+    fn try_from(report: wire::Report) -> Result<Report, ConvertError> {
+        let ledger = report.ledger.ok_or_else(|| ConvertError::new("report.ledger", "it is missing"))?;
+        Ok(Report {
+            progress: report.progress.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            first_sequence: report.first_sequence,
+            findings: report.findings.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            ledger: ledger.into(),
+        })
+    }
+}
+
+impl From<Guest> for wire::Guest {
+    fn from(guest: Guest) -> wire::Guest {
+        wire::Guest {
+            id: guest.id.to_string(),
+            name: guest.name,
+            provider: guest.provider,
+            os: guest.os.as_str().into(),
+            power_state: v1::PowerState::from(guest.power).into(),
+            is_host: guest.is_host,
+            labels: guest.labels.into_iter().collect(),
+        }
+    }
+}
+
+impl TryFrom<wire::Guest> for Guest {
+    type Error = ConvertError;
+
+    /// An agent may say of its guests what it likes, within bounds, and as labels only under its own prefix.
+    fn try_from(guest: wire::Guest) -> Result<Guest, ConvertError> {
+        if guest.name.is_empty() || guest.name.len() > GUEST_NAME_MAX {
+            return Err(ConvertError::new("guest.name", format!("it must have 1 to {GUEST_NAME_MAX} bytes")));
+        }
+        if guest.provider.len() > 63 || guest.labels.len() > LABELS_MAX {
+            return Err(ConvertError::new("guest", "its provider's name or its labels are too long"));
+        }
+        let fits = |key: &str, value: &str| {
+            key.starts_with(AGENT_PREFIX)
+                && curfew_types::label::check_key(key).is_ok()
+                && curfew_types::label::check_value(value).is_ok()
+        };
+        if let Some((key, value)) = guest.labels.iter().find(|(key, value)| !fits(key, value)) {
+            return Err(ConvertError::new(
+                "guest.labels",
+                format!("{key:?}={value:?} is not an agent's label"),
+            ));
+        }
+        Ok(Guest {
+            id: guest_id("guest.id", &guest.id)?,
+            name: guest.name,
+            provider: guest.provider,
+            os: os_family(&guest.os),
+            power: known::<v1::PowerState>("guest.power_state", guest.power_state)?.try_into()?,
+            is_host: guest.is_host,
+            labels: guest.labels.into_iter().collect(),
+        })
+    }
+}

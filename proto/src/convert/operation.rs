@@ -1,0 +1,237 @@
+//! The operator's request: every field is checked here, and every wrong one is named, before anything is stored.
+
+use super::words::{duration, milliseconds};
+use crate::v1;
+use curfew_types::glob::Glob;
+use curfew_types::operation::{
+    ANNOTATIONS_MAX, DEADLINE_DEFAULT_MS, DEADLINE_MAX_MS, DELIVER_WITHIN_DEFAULT_MS, PATTERNS_MAX,
+    TASK_TIMEOUT_DEFAULT_MS, TASK_TIMEOUT_MAX_MS, TASK_TIMEOUT_MIN_MS, TEXT_MAX,
+};
+use curfew_types::{NotRunning, OperationSpec, Selection, Violation};
+use pbjson_types::Duration;
+use std::ops::RangeInclusive;
+
+/// What is wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SpecError {
+    /// Required fields are missing (`E_POINTER`).
+    Missing(Vec<Violation>),
+    /// Fields are out of range (`E_INVALIDARG`).
+    Invalid(Vec<Violation>),
+}
+
+/// Parses a request. `request_id` stands beside the spec on the wire and belongs to it here.
+///
+/// # Errors
+/// Every field that is missing or out of range, with what to do.
+pub fn operation_spec(
+    spec: Option<v1::OperationSpec>,
+    request_id: String,
+) -> Result<OperationSpec, SpecError> {
+    let Some(spec) = spec else {
+        let why = "it is required; say which guests in spec.selection";
+        return Err(SpecError::Missing(vec![Violation::new("spec", why)]));
+    };
+    let Some(selection) = spec.selection else {
+        let why = "it is required; name guests, hosts or labels, or say all for the whole fleet";
+        return Err(SpecError::Missing(vec![Violation::new("spec.selection", why)]));
+    };
+    let mut checks = Checks(Vec::new());
+    let selection = checks.selection(selection);
+    let not_running = match v1::NotRunningPolicy::try_from(spec.not_running) {
+        Ok(v1::NotRunningPolicy::Refuse) => NotRunning::Refuse,
+        Ok(v1::NotRunningPolicy::Skip | v1::NotRunningPolicy::Unspecified) => NotRunning::Skip,
+        Err(_) => {
+            checks.wrong("spec.not_running", "this version knows skip and refuse only");
+            NotRunning::Skip
+        }
+    };
+    let timeouts = TASK_TIMEOUT_MIN_MS..=TASK_TIMEOUT_MAX_MS;
+    let task_timeout_ms =
+        checks.time("spec.task_timeout", spec.task_timeout, TASK_TIMEOUT_DEFAULT_MS, timeouts);
+    let deadline_ms =
+        checks.time("spec.deadline", spec.deadline, DEADLINE_DEFAULT_MS, 1000..=DEADLINE_MAX_MS);
+    let within_default = DELIVER_WITHIN_DEFAULT_MS.min(deadline_ms);
+    let deliver_within_ms =
+        checks.time("spec.deliver_within", spec.deliver_within, within_default, 0..=deadline_ms);
+    checks.text("request_id", &request_id);
+    checks.text("spec.reason", &spec.reason);
+    if spec.annotations.len() > ANNOTATIONS_MAX {
+        checks.wrong("spec.annotations", format!("there are more than {ANNOTATIONS_MAX}"));
+    }
+    for (key, value) in &spec.annotations {
+        checks.text("spec.annotations", key);
+        checks.text("spec.annotations", value);
+    }
+    if !checks.0.is_empty() {
+        return Err(SpecError::Invalid(checks.0));
+    }
+    Ok(OperationSpec {
+        selection,
+        not_running,
+        max_in_flight: (spec.max_in_flight > 0).then_some(spec.max_in_flight),
+        task_timeout_ms,
+        deliver_within_ms,
+        deadline_ms,
+        request_id: (!request_id.is_empty()).then_some(request_id),
+        reason: spec.reason,
+        annotations: spec.annotations.into_iter().collect(),
+    })
+}
+
+/// Collects everything that is wrong, so that nobody has to mend a request field by field.
+struct Checks(Vec<Violation>);
+
+impl Checks {
+    fn wrong(&mut self, field: &str, why: impl Into<String>) {
+        self.0.push(Violation::new(field, why));
+    }
+
+    fn selection(&mut self, selection: v1::Selection) -> Selection {
+        let labels = match selection.label_selector.trim() {
+            "" => None,
+            text => match text.parse() {
+                Ok(labels) => Some(labels),
+                Err(error) => {
+                    self.wrong("spec.selection.label_selector", format!("{error}"));
+                    None
+                }
+            },
+        };
+        let mut guest_ids = Vec::with_capacity(selection.guest_ids.len().min(PATTERNS_MAX));
+        self.bounded("spec.selection.guest_ids", selection.guest_ids.len());
+        for id in selection.guest_ids.iter().take(PATTERNS_MAX) {
+            match id.parse() {
+                Ok(id) => guest_ids.push(id),
+                Err(error) => self.wrong("spec.selection.guest_ids", format!("{error}")),
+            }
+        }
+        Selection {
+            all: selection.all,
+            labels,
+            hosts: self.globs("spec.selection.hosts", &selection.hosts),
+            guests: self.globs("spec.selection.guests", &selection.guests),
+            guest_ids,
+            exclude: self.globs("spec.selection.exclude", &selection.exclude),
+            include_host_guests: selection.include_host_guests,
+        }
+    }
+
+    fn globs(&mut self, field: &str, texts: &[String]) -> Vec<Glob> {
+        self.bounded(field, texts.len());
+        let mut globs = Vec::with_capacity(texts.len().min(PATTERNS_MAX));
+        for text in texts.iter().take(PATTERNS_MAX) {
+            match text.parse() {
+                Ok(glob) => globs.push(glob),
+                Err(error) => self.wrong(field, format!("{error}")),
+            }
+        }
+        globs
+    }
+
+    fn bounded(&mut self, field: &str, count: usize) {
+        if count > PATTERNS_MAX {
+            self.wrong(field, format!("there are more than {PATTERNS_MAX}; use a glob or a label"));
+        }
+    }
+
+    fn time(
+        &mut self,
+        field: &str,
+        given: Option<Duration>,
+        default: u64,
+        range: RangeInclusive<u64>,
+    ) -> u64 {
+        let Some(given) = given else { return default };
+        match milliseconds(&given).filter(|ms| range.contains(ms)) {
+            Some(ms) => ms,
+            None => {
+                let (from, to) = (*range.start(), *range.end());
+                self.wrong(
+                    field,
+                    format!("it must be between {} s and {} s", from as f64 / 1000.0, to as f64 / 1000.0),
+                );
+                default
+            }
+        }
+    }
+
+    fn text(&mut self, field: &str, text: &str) {
+        if text.len() > TEXT_MAX {
+            self.wrong(field, format!("it is longer than {TEXT_MAX} bytes"));
+        }
+    }
+}
+
+impl From<OperationSpec> for v1::OperationSpec {
+    fn from(spec: OperationSpec) -> v1::OperationSpec {
+        let texts = |globs: Vec<Glob>| globs.into_iter().map(String::from).collect();
+        let selection = spec.selection;
+        v1::OperationSpec {
+            selection: Some(v1::Selection {
+                all: selection.all,
+                label_selector: selection.labels.map(String::from).unwrap_or_default(),
+                hosts: texts(selection.hosts),
+                guests: texts(selection.guests),
+                guest_ids: selection.guest_ids.into_iter().map(String::from).collect(),
+                exclude: texts(selection.exclude),
+                include_host_guests: selection.include_host_guests,
+            }),
+            not_running: v1::NotRunningPolicy::from(spec.not_running).into(),
+            max_in_flight: spec.max_in_flight.unwrap_or(0),
+            task_timeout: Some(duration(spec.task_timeout_ms)),
+            deliver_within: Some(duration(spec.deliver_within_ms)),
+            deadline: Some(duration(spec.deadline_ms)),
+            reason: spec.reason,
+            annotations: spec.annotations.into_iter().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> v1::OperationSpec {
+        let selection = v1::Selection { all: true, ..v1::Selection::default() };
+        v1::OperationSpec { selection: Some(selection), ..v1::OperationSpec::default() }
+    }
+
+    #[test]
+    fn everything_left_out_is_the_plain_logoff() {
+        let parsed = operation_spec(Some(all()), String::new()).expect("valid");
+        let selection = Selection { all: true, ..Selection::default() };
+        assert_eq!(parsed, OperationSpec::plain(selection));
+    }
+
+    #[test]
+    fn a_spec_reads_back_as_written() {
+        let mut spec = all();
+        spec.max_in_flight = 7;
+        spec.task_timeout = Some(duration(90_500));
+        spec.reason = "patch window".into();
+        let parsed = operation_spec(Some(spec), "r1".into()).expect("valid");
+        let again = operation_spec(Some(parsed.clone().into()), "r1".into());
+        assert_eq!(again, Ok(parsed));
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_at_once() {
+        let mut spec = all();
+        spec.task_timeout = Some(duration(1));
+        spec.reason = "x".repeat(2000);
+        spec.selection.as_mut().expect("there").label_selector = "a b".into();
+        let Err(SpecError::Invalid(violations)) = operation_spec(Some(spec), String::new()) else {
+            panic!("it must be invalid");
+        };
+        let fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(fields, ["spec.selection.label_selector", "spec.task_timeout", "spec.reason"]);
+    }
+
+    #[test]
+    fn what_is_required_is_said_to_be_missing() {
+        assert!(matches!(operation_spec(None, String::new()), Err(SpecError::Missing(_))));
+        let empty = v1::OperationSpec::default();
+        assert!(matches!(operation_spec(Some(empty), String::new()), Err(SpecError::Missing(_))));
+    }
+}
