@@ -3,7 +3,7 @@
 //!
 //! What cannot be atomic: between the check of a session's logon time and the signal is one call over the bus, less
 //! than a millisecond on a machine at rest. logind takes ids from the kernel's audit counter, or counts by itself, so
-//! within one boot no new session gets an id that was just given up.
+//! an id comes back within one boot only after logind itself was restarted.
 
 mod bus;
 

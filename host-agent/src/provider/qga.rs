@@ -6,7 +6,8 @@
 //! Sessions are listed and ended with logind inside the guest (`list.sh`, `end.sh`). The script that ends a session
 //! checks the guest's boot, the session's logon time and the deadline, then signals: between the check and the
 //! signal is one call to logind, some milliseconds, in which the session could end and its id be given to a new one.
-//! logind takes ids from the kernel's audit counter, or counts by itself, so within one boot that does not happen.
+//! logind takes ids from the kernel's audit counter, or counts by itself, so an id comes back within one boot only
+//! after logind itself was restarted.
 //!
 //! A guest that is frozen or paused takes what was sent to it when it wakes. So nothing is sent to a guest that its
 //! hypervisor reports as paused; every exchange begins with a synchronisation; and the act follows at once upon an

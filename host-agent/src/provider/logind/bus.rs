@@ -98,10 +98,10 @@ pub(super) async fn properties(connection: &Connection, path: &str) -> Result<Pr
 pub(super) async fn timestamp_us(connection: &Connection, path: &str) -> Result<u64, Failure> {
     let reply = call(connection, path, PROPERTIES, "Get", &(SESSION, "Timestamp")).await?;
     let value: OwnedVariant = reply.body().deserialize().map_err(sort)?;
-    match &*value {
-        Variant::U64(began_us) => Ok(*began_us),
-        _ => Err(missing("Timestamp")),
-    }
+    let Variant::U64(began_us) = *value else {
+        return Err(missing("Timestamp"));
+    };
+    Ok(began_us)
 }
 
 /// Signals all processes of a session.
@@ -129,23 +129,28 @@ where
 
 fn sort(error: zbus::Error) -> Failure {
     let said = shown(&error.to_string());
-    match error {
-        zbus::Error::FDO(error) => match *error {
-            fdo::Error::AccessDenied(_)
-            | fdo::Error::InteractiveAuthorizationRequired(_)
-            | fdo::Error::AuthFailed(_) => Failure::Denied(said),
-            fdo::Error::UnknownObject(_) => Failure::Gone,
-            fdo::Error::ServiceUnknown(_) | fdo::Error::NameHasNoOwner(_) | fdo::Error::NoServer(_) => {
-                Failure::NoLogind(said)
-            }
-            _ => Failure::Other(said),
-        },
-        zbus::Error::MethodError(name, _, _) => match name.as_str() {
+    if let zbus::Error::MethodError(name, _, _) = &error {
+        return match name.as_str() {
             "org.freedesktop.login1.NoSuchSession" => Failure::Gone,
             "System.Error.ESRCH" | "org.freedesktop.systemd1.NoSuchUnit" => Failure::NoProcess,
             _ => Failure::Other(said),
-        },
-        _ => Failure::Other(said),
+        };
+    }
+    let zbus::Error::FDO(standard) = &error else {
+        return Failure::Other(said);
+    };
+    use fdo::Error::{
+        AccessDenied, AuthFailed, InteractiveAuthorizationRequired, NameHasNoOwner, NoServer, ServiceUnknown,
+        UnknownObject,
+    };
+    if matches!(**standard, AccessDenied(_) | InteractiveAuthorizationRequired(_) | AuthFailed(_)) {
+        Failure::Denied(said)
+    } else if matches!(**standard, UnknownObject(_)) {
+        Failure::Gone
+    } else if matches!(**standard, ServiceUnknown(_) | NameHasNoOwner(_) | NoServer(_)) {
+        Failure::NoLogind(said)
+    } else {
+        Failure::Other(said)
     }
 }
 

@@ -102,10 +102,10 @@ impl Channel {
     /// # Errors
     /// What the agent answered, or how the exchange broke down.
     pub(super) async fn call(&mut self, command: &str, arguments: Value) -> Result<Value, Refusal> {
-        let request = match arguments {
-            Value::Null => json!({ "execute": command }),
-            arguments => json!({ "execute": command, "arguments": arguments }),
-        };
+        let mut request = json!({ "execute": command });
+        if !arguments.is_null() {
+            request["arguments"] = arguments;
+        }
         self.send(&request, false).await?;
         loop {
             let line = self.line().await?;
@@ -217,12 +217,13 @@ fn hung_up(why: &str) -> Error {
 }
 
 fn unreachable(socket: &Path, error: &std::io::Error) -> Error {
-    let code = match error.kind() {
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => {
-            StatusCode::AdditionsNotAvail
-        }
-        ErrorKind::PermissionDenied => StatusCode::AccessDenied,
-        _ => StatusCode::Unexpected,
+    let absent = [ErrorKind::NotFound, ErrorKind::ConnectionRefused, ErrorKind::ConnectionReset];
+    let code = if absent.contains(&error.kind()) {
+        StatusCode::AdditionsNotAvail
+    } else if error.kind() == ErrorKind::PermissionDenied {
+        StatusCode::AccessDenied
+    } else {
+        StatusCode::Unexpected
     };
     Error::new(code, format!("connecting to the guest agent at {}: {error}", socket.display()))
 }

@@ -46,8 +46,30 @@ impl FakeAgent {
     /// Answers each request, its command and arguments, by `react`.
     pub(super) fn new(react: impl FnMut(&str, &Value) -> Reaction + Send + 'static) -> FakeAgent {
         let folder = tempfile::tempdir().expect("a folder");
-        let listener = UnixListener::bind(folder.path().join("vm-1.qga")).expect("a socket");
+        let listener = UnixListener::bind(folder.path().join("socket")).expect("a socket");
         FakeAgent { folder, server: tokio::spawn(serve(listener, react)) }
+    }
+
+    /// A hypervisor that says this of its guest, events in between, and whose guest's agent is behind `agent`.
+    pub(super) fn hypervisor(
+        status: &'static str,
+        uuid: &'static str,
+        agent: Option<(&Path, bool)>,
+    ) -> FakeAgent {
+        let agent = agent.map(|(path, open)| {
+            let filename = format!("unix:{},server=on", path.display());
+            json!([{ "label": "ga", "filename": filename, "frontend-open": open }])
+        });
+        FakeAgent::new(move |command, _| {
+            let value = match command {
+                "query-status" => json!({ "status": status, "running": status == "running" }),
+                "query-uuid" => json!({ "UUID": uuid }),
+                "query-chardev" => agent.clone().unwrap_or_else(|| json!([])),
+                _ => json!({}),
+            };
+            let event = "{\"QMP\": {\"version\": {}}}\r\n{\"event\": \"RESUME\"}\r\n";
+            Reaction::Say(format!("{event}{}\r\n", json!({ "return": value })).into_bytes())
+        })
     }
 
     /// A healthy agent in a Linux guest, whose programs end by `run`: argument vector to exit code and output.
@@ -71,11 +93,7 @@ impl FakeAgent {
     }
 
     pub(super) fn socket(&self) -> PathBuf {
-        self.folder.path().join("vm-1.qga")
-    }
-
-    pub(super) fn folder(&self) -> &Path {
-        self.folder.path()
+        self.folder.path().join("socket")
     }
 }
 

@@ -145,12 +145,22 @@ fn power_by(pidfile: &Path) -> PowerState {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return PowerState::Stopped,
         Err(_) => return PowerState::Unknown,
     };
-    let pid = text.trim().parse().ok().and_then(rustix::process::Pid::from_raw);
-    match pid.map(rustix::process::test_kill_process) {
-        Some(Ok(()) | Err(rustix::io::Errno::PERM)) => PowerState::Running,
-        Some(Err(rustix::io::Errno::SRCH)) => PowerState::Stopped,
-        Some(Err(_)) | None => PowerState::Unknown,
+    let Some(pid) = text.trim().parse().ok().and_then(rustix::process::Pid::from_raw) else {
+        return PowerState::Unknown;
+    };
+    match rustix::process::test_kill_process(pid) {
+        // Ended, and not yet collected by its parent.
+        Ok(()) | Err(rustix::io::Errno::PERM) if is_zombie(pid) => PowerState::Stopped,
+        Ok(()) | Err(rustix::io::Errno::PERM) => PowerState::Running,
+        Err(rustix::io::Errno::SRCH) => PowerState::Stopped,
+        Err(_) => PowerState::Unknown,
     }
+}
+
+/// Whether /proc, where there is one, shows the process as a zombie: the state follows the name in brackets.
+fn is_zombie(pid: rustix::process::Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with(['Z', 'X']))
 }
 
 /// Every place by name: those listed, and those that any pattern finds.

@@ -89,12 +89,13 @@ impl World {
     pub(super) fn silence(&self, config: &SimulatedConfig, number: u32, now_ms: u64) -> Silence {
         let mut silence = Silence::None;
         for fault in config.faults_of(number) {
-            match fault {
-                FaultKind::Frozen => return Silence::Forever,
-                FaultKind::FrozenForMs(ms) if now_ms < self.born_ms.saturating_add(ms) => {
-                    silence = Silence::Until(self.born_ms.saturating_add(ms));
-                }
-                _ => {}
+            if fault == FaultKind::Frozen {
+                return Silence::Forever;
+            }
+            if let FaultKind::FrozenForMs(ms) = fault
+                && now_ms < self.born_ms.saturating_add(ms)
+            {
+                silence = Silence::Until(self.born_ms.saturating_add(ms));
             }
         }
         silence
