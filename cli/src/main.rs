@@ -1,2 +1,5 @@
-//! Skeleton.
-fn main() {}
+//! The `curfew` program. Everything it does is in the library.
+
+fn main() -> std::process::ExitCode {
+    curfew_cli::run::main(std::env::args_os()).into()
+}

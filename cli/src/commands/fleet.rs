@@ -1,0 +1,185 @@
+//! `host`, `guest` and `session`.
+
+use crate::args::{
+    GuestCommand, GuestListArgs, HostCommand, HostRemoveArgs, LabelArgs, LimitArgs, SessionCommand,
+    SessionListArgs,
+};
+use crate::client::{self, Client};
+use crate::effective;
+use crate::exit::Exit;
+use crate::output::{self, Format, List};
+use crate::pages;
+use crate::terminal::Terminal;
+use crate::words;
+use curfew_proto::v1;
+
+/// `curfew host`.
+///
+/// # Errors
+/// When the controller could not be asked or refuses the request.
+pub async fn host(client: &Client, command: &HostCommand, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    match command {
+        HostCommand::List { selector, limit, output } => {
+            list_hosts(client, selector.as_deref(), *limit, output.output, terminal).await
+        }
+        HostCommand::Show { name, output } => {
+            let request = client::soon(v1::GetHostRequest { name: name.clone() });
+            let mut fleet = client.fleet();
+            let answer = client.ask(format!("read host {name}"), fleet.get_host(request)).await?;
+            output::show(terminal, output.output, &answer.host.unwrap_or_default())?;
+            Ok(Exit::Well)
+        }
+        HostCommand::Label(args) => label_host(client, args, terminal).await,
+        HostCommand::Remove(HostRemoveArgs { name, force }) => {
+            let request = client::soon(v1::RemoveHostRequest { name: name.clone(), force: *force });
+            let mut fleet = client.fleet();
+            client.ask(format!("remove host {name}"), fleet.remove_host(request)).await?;
+            terminal.data(&format!("host {name} removed"))?;
+            Ok(Exit::Well)
+        }
+    }
+}
+
+async fn list_hosts(
+    client: &Client,
+    selector: Option<&str>,
+    limit: LimitArgs,
+    format: Format,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Exit> {
+    let label_selector = selector.unwrap_or_default();
+    let mut list = List::new(format);
+    pages::write(terminal, &mut list, limit.limit, async |page_size, page_token| {
+        let label_selector = label_selector.to_owned();
+        let request = client::soon(v1::ListHostsRequest { page_size, page_token, label_selector });
+        let mut fleet = client.fleet();
+        let page = client.ask("list hosts", fleet.list_hosts(request)).await?;
+        Ok((page.hosts, page.next_page_token))
+    })
+    .await?;
+    let count = list.count();
+    list.finish(terminal)?;
+    if count == 0 {
+        terminal.note("No hosts found.");
+    }
+    Ok(Exit::Well)
+}
+
+async fn label_host(client: &Client, args: &LabelArgs, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let (set, remove) = effective::label_changes(&args.changes)?;
+    let request = client::soon(v1::LabelHostRequest { name: args.name.clone(), set, remove });
+    let mut fleet = client.fleet();
+    let answer = client.ask(format!("label host {}", args.name), fleet.label_host(request)).await?;
+    let host = answer.host.unwrap_or_default();
+    if args.output.output == Format::Table {
+        terminal.data(&format!("host {} labeled", host.name))?;
+    } else {
+        output::show(terminal, args.output.output, &host)?;
+    }
+    Ok(Exit::Well)
+}
+
+/// `curfew guest`.
+///
+/// # Errors
+/// When the controller could not be asked or refuses the request.
+pub async fn guest(client: &Client, command: &GuestCommand, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    match command {
+        GuestCommand::List(args) => list_guests(client, args, terminal).await,
+        GuestCommand::Show { guest, output } => {
+            let request = client::soon(v1::GetGuestRequest { guest: guest.clone() });
+            let mut fleet = client.fleet();
+            let answer = client.ask(format!("read guest {guest}"), fleet.get_guest(request)).await?;
+            output::show(terminal, output.output, &answer.guest.unwrap_or_default())?;
+            Ok(Exit::Well)
+        }
+        GuestCommand::Label(args) => label_guest(client, args, terminal).await,
+    }
+}
+
+async fn list_guests(client: &Client, args: &GuestListArgs, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let mut list = List::new(args.output.output);
+    pages::write(terminal, &mut list, args.limit.limit, async |page_size, page_token| {
+        let label_selector = args.selector.clone().unwrap_or_default();
+        let hosts = args.host.clone();
+        let request = client::soon(v1::ListGuestsRequest { page_size, page_token, label_selector, hosts });
+        let mut fleet = client.fleet();
+        let page = client.ask("list guests", fleet.list_guests(request)).await?;
+        Ok((page.guests, page.next_page_token))
+    })
+    .await?;
+    let count = list.count();
+    list.finish(terminal)?;
+    if count == 0 {
+        terminal.note("No guests found.");
+    }
+    Ok(Exit::Well)
+}
+
+async fn label_guest(client: &Client, args: &LabelArgs, terminal: &mut Terminal) -> anyhow::Result<Exit> {
+    let (set, remove) = effective::label_changes(&args.changes)?;
+    let request = client::soon(v1::LabelGuestRequest { guest: args.name.clone(), set, remove });
+    let mut fleet = client.fleet();
+    let answer = client.ask(format!("label guest {}", args.name), fleet.label_guest(request)).await?;
+    let guest = answer.guest.unwrap_or_default();
+    if args.output.output == Format::Table {
+        terminal.data(&format!("guest {} ({}) labeled", guest.name, guest.id))?;
+    } else {
+        output::show(terminal, args.output.output, &guest)?;
+    }
+    Ok(Exit::Well)
+}
+
+/// `curfew session`.
+///
+/// # Errors
+/// When the controller could not be asked or refuses the request.
+pub async fn session(
+    client: &Client,
+    command: &SessionCommand,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Exit> {
+    let SessionCommand::List(args) = command;
+    list_sessions(client, args, terminal).await
+}
+
+async fn list_sessions(
+    client: &Client,
+    args: &SessionListArgs,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Exit> {
+    const ATTEMPT: &str = "list sessions";
+    let request = v1::ListSessionsRequest {
+        label_selector: args.selector.clone().unwrap_or_default(),
+        hosts: args.host.clone(),
+        guests: args.guest.clone(),
+        timeout: args.timeout.map(effective::duration),
+    };
+    let mut fleet = client.fleet();
+    let mut answers = client.ask(ATTEMPT, fleet.list_sessions(request)).await?;
+    let mut list = List::new(args.output.output);
+    let (mut sessions, mut empty, mut unlisted) = (0_u64, 0_u64, 0_u64);
+    while let Some(answer) = answers.message().await.map_err(|status| client.error(ATTEMPT, &status))? {
+        sessions += answer.sessions.len() as u64;
+        match (words::is_ok(answer.status.as_ref()), answer.sessions.is_empty()) {
+            (false, _) => unlisted += 1,
+            (true, true) => empty += 1,
+            (true, false) => {}
+        }
+        list.item(terminal, &answer)?;
+        if terminal.is_reader_gone() {
+            break;
+        }
+    }
+    let guests = list.count();
+    list.finish(terminal)?;
+    let mut told = format!("{} in {}", words::count(sessions, "session"), words::count(guests, "guest"));
+    if empty > 0 {
+        told.push_str(&format!("; nobody is logged on in {empty}"));
+    }
+    if unlisted > 0 {
+        told.push_str(&format!("; {unlisted} could not be listed"));
+    }
+    terminal.note(&told);
+    Ok(if unlisted == 0 { Exit::Well } else { Exit::NotWell })
+}
