@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(unix)]
 mod login1;
 #[cfg(target_os = "linux")]
 pub mod logind;

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 ///
 /// A path with one `*` stands for the guest's name: `/var/run/qemu-server/*.qga`. A guest that any of the three
 /// patterns finds counts, and a guest that was listed by name is always there, also when it is shut off and all its
-/// files are gone. The identity of a found guest is the UUID that QMP tells, kept while it is shut off; without a QMP
-/// pattern, host and name.
+/// files are gone. The identity of a found guest is the UUID that QMP tells, kept in memory while it is shut off; without
+/// a QMP pattern, host and name. One that was shut off before the agent started is known only if it is listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QgaConfig {

@@ -90,11 +90,13 @@ fn power(status: &str) -> PowerState {
     }
 }
 
-/// Finds the channel by its socket: QEMU's name for it is `unix:PATH,server=on`, with a word before or after it.
+/// Finds the channel by its socket: QEMU's name for it is `unix:PATH,server=on`, with a word before or after it. Only
+/// the file's name counts, since QEMU can see its folder under another path; it is one of few in one machine.
 fn agent_open(devices: &Value, agent: &Path) -> Option<bool> {
-    let wanted = format!("unix:{},", agent.to_str()?);
+    let wanted = format!("/{},", agent.file_name()?.to_str()?);
     let device = devices.as_array()?.iter().find(|device| {
-        device.get("filename").and_then(Value::as_str).is_some_and(|name| name.contains(&wanted))
+        let name = device.get("filename").and_then(Value::as_str);
+        name.is_some_and(|name| name.contains("unix:") && name.contains(&wanted))
     });
     device?.get("frontend-open").and_then(Value::as_bool)
 }
@@ -112,6 +114,7 @@ mod tests {
             {"label": "ga", "filename": "disconnected:unix:/run/vm-1.qga,server=on", "frontend-open": false},
         ]);
         assert_eq!(agent_open(&devices, Path::new("/run/vm-1.qga")), Some(false));
+        assert_eq!(agent_open(&devices, Path::new("/chroot/run/vm-1.qga")), Some(false));
         assert_eq!(agent_open(&devices, Path::new("/run/vm-1")), None);
         assert_eq!(agent_open(&Value::Null, Path::new("/run/vm-1.qga")), None);
     }
