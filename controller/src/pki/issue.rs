@@ -84,7 +84,12 @@ pub(super) fn new_key() -> Result<KeyPair, PkiError> {
 
 /// The authority's own certificate; its domain stands in it as a URI, as SPIFFE asks.
 pub(super) fn authority_params(domain: &TrustDomain, now: SystemTime) -> Result<CertificateParams, PkiError> {
-    let mut params = params(&format!("Curfew authority of {domain}"), Lifetime::of_authority(now))?;
+    // Two authorities of one domain must differ by name: TLS looks signers up by it, and one found under the right
+    // name with the wrong key is reported as a damaged certificate.
+    let mut tag = [0_u8; 4];
+    getrandom::fill(&mut tag).map_err(|_| PkiError::NoRandomness)?;
+    let name = format!("Curfew authority of {domain} ({:08x})", u32::from_be_bytes(tag));
+    let mut params = params(&name, Lifetime::of_authority(now))?;
     params.subject_alt_names = vec![uri(format!("spiffe://{domain}"))?];
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

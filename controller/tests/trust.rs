@@ -1,0 +1,400 @@
+//! Real handshakes over loopback: who is let in, who is refused with which words on both sides, and that the server
+//! goes on.
+
+use curfew_controller::data_dir::DataDir;
+use curfew_controller::pki::{Authority, Identity, Issued, Lifetime, Material, PkiSource, TrustDomain};
+use curfew_controller::tls::{Listener, PeerInfo, ServerTls};
+use curfew_proto::dial::{Credentials, Dial, DialError};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::health_server::HealthServer;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Short, so that the stalled handshake's test is quick; long enough for a loaded machine's good ones.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_millis(1500);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What was logged on this thread, where the whole test runs.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+
+    /// Waits until a line has all the parts.
+    async fn expect(&self, parts: &[&str]) {
+        for _ in 0..400 {
+            if self.text().lines().any(|line| parts.iter().all(|part| line.contains(part))) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("no line has {parts:?} in:\n{}", self.text());
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        Write::write(&mut *self.0.lock().unwrap(), bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Log;
+
+    fn make_writer(&'a self) -> Log {
+        self.clone()
+    }
+}
+
+/// A controller's door with a health service behind it.
+struct Door {
+    address: SocketAddr,
+    authority: Authority,
+    log: Log,
+    peers: Arc<Mutex<Vec<PeerInfo>>>,
+    _logging: tracing::subscriber::DefaultGuard,
+    _dir: TempDir,
+}
+
+fn authority(domain: &str) -> (TempDir, DataDir, Authority) {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = DataDir::ensure(&temp.path().join("data")).unwrap();
+    let (authority, _) = Authority::ensure(&dir, &domain.parse().unwrap()).unwrap();
+    (temp, dir, authority)
+}
+
+impl Door {
+    async fn open() -> Door {
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
+        let logging = tracing::subscriber::set_default(subscriber);
+        let (temp, dir, authority) = authority("curfew");
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let material = Material::ensure(&PkiSource::BuiltIn, &dir, &TrustDomain::default(), &names).unwrap();
+        let tls = ServerTls::new(material).unwrap();
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), tls)
+            .unwrap()
+            .with_handshake_timeout(HANDSHAKE_TIMEOUT);
+        let address = listener.local_addr().unwrap();
+        let peers = Arc::new(Mutex::new(Vec::new()));
+        let seen = peers.clone();
+        let (_reporter, service) = tonic_health::server::health_reporter();
+        let service = tonic::service::interceptor::InterceptedService::new(
+            service,
+            move |request: tonic::Request<()>| {
+                seen.lock().unwrap().push(request.extensions().get::<PeerInfo>().unwrap().clone());
+                Ok(request)
+            },
+        );
+        tokio::spawn(
+            tonic::transport::Server::builder().add_service(service).serve_with_incoming(listener.accept()),
+        );
+        Door { address, authority, log, peers, _logging: logging, _dir: temp }
+    }
+
+    fn endpoint(&self) -> String {
+        format!("https://localhost:{}", self.address.port())
+    }
+
+    fn dial(&self, issued: &Issued) -> Dial {
+        dial(&self.endpoint(), self.authority.certificate_pem(), issued)
+    }
+
+    fn operator(&self) -> Issued {
+        self.authority.issue_operator("alice").unwrap()
+    }
+
+    async fn serves_a_good_client(&self) {
+        let channel = self.dial(&self.operator()).connect().await.unwrap();
+        let mut client = HealthClient::new(channel);
+        client.check(HealthCheckRequest::default()).await.unwrap();
+        assert_eq!(self.peers.lock().unwrap().last().unwrap().identity, Identity::operator("alice").unwrap());
+    }
+
+    async fn raw(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// A client with TLS of its own, to do what [`Dial`] never does.
+    fn tls(&self, issued: Option<&Issued>) -> TlsConnector {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.authority.certificate().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let mut config = match issued {
+            None => builder.with_no_client_auth(),
+            Some(issued) => {
+                let chain = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes()).unwrap();
+                let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).unwrap();
+                builder.with_client_auth_cert(vec![chain], key).unwrap()
+            }
+        };
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        TlsConnector::from(Arc::new(config))
+    }
+
+    async fn shake(&self, connector: &TlsConnector) -> TlsStream<TcpStream> {
+        let name = ServerName::try_from("localhost").unwrap();
+        connector.connect(name, self.raw().await).await.unwrap()
+    }
+}
+
+fn dial(endpoint: &str, ca: &str, issued: &Issued) -> Dial {
+    let credentials =
+        Credentials::from_pem(ca.as_bytes(), issued.certificate_pem.as_bytes(), issued.key_pem.as_bytes());
+    Dial::new(endpoint, credentials.unwrap()).unwrap()
+}
+
+fn words(failed: Result<tonic::transport::Channel, DialError>) -> String {
+    failed.unwrap_err().to_string()
+}
+
+#[tokio::test]
+async fn the_peer_is_who_its_certificate_says() {
+    let door = Door::open().await;
+    let agent = door.authority.issue_agent(&"host-1".parse().unwrap()).unwrap();
+    for issued in [agent, door.operator()] {
+        let channel = door.dial(&issued).connect().await.unwrap();
+        HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap();
+    }
+    let peers = door.peers.lock().unwrap();
+    let identities: Vec<String> = peers.iter().map(|peer| peer.identity.to_string()).collect();
+    assert_eq!(identities, ["agent/host-1", "operator/alice"]);
+    assert_eq!(peers[0].address.ip(), door.address.ip());
+}
+
+#[tokio::test]
+async fn a_client_without_a_certificate_is_refused() {
+    let door = Door::open().await;
+    let mut stream = door.shake(&door.tls(None)).await;
+    let error = stream.read_u8().await.unwrap_err();
+    assert!(error.to_string().contains("CertificateRequired"), "{error}");
+    door.log.expect(&["WARN", "127.0.0.1:", "it presented no client certificate"]).await;
+    door.serves_a_good_client().await;
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_authority_is_refused() {
+    let door = Door::open().await;
+    let (_temp, _dir, other) = authority("curfew");
+    let refused = door.dial(&other.issue_operator("mallory").unwrap()).connect().await;
+    assert_eq!(
+        words(refused),
+        format!(
+            "the controller at {} refused this client's certificate: it is not signed by the controller's authority: \
+             have one issued by this controller",
+            door.endpoint()
+        )
+    );
+    door.log.expect(&["WARN", "127.0.0.1:", "its certificate is signed by an unknown authority"]).await;
+    door.serves_a_good_client().await;
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_refused_with_its_date() {
+    let door = Door::open().await;
+    let now = SystemTime::now();
+    let past = Lifetime { not_before: now - DAY * 2, not_after: now - DAY };
+    let expired = door.authority.issue(&Identity::operator("alice").unwrap(), &[], past).unwrap();
+    let since = humantime::format_rfc3339_seconds(past.not_after).to_string();
+    let refused = words(door.dial(&expired).connect().await);
+    assert!(refused.contains(&format!("it has expired since {since}: have a new one issued")), "{refused}");
+    door.log.expect(&["WARN", &format!("its certificate has expired since {since}")]).await;
+    door.serves_a_good_client().await;
+}
+
+#[tokio::test]
+async fn an_identity_of_another_trust_domain_is_refused() {
+    let door = Door::open().await;
+    // A PKI brought along may sign for several domains; here the same key does.
+    let foreign = {
+        let other = TempDir::new().unwrap();
+        let dir = DataDir::ensure(&other.path().join("data")).unwrap();
+        let (authority, _) = Authority::ensure(&dir, &"elsewhere".parse().unwrap()).unwrap();
+        (authority.issue_operator("alice").unwrap(), authority.certificate().clone())
+    };
+    let (temp, dir, own) = authority("curfew");
+    let mut material =
+        Material::ensure(&PkiSource::BuiltIn, &dir, &TrustDomain::default(), &["localhost".into()]).unwrap();
+    material.authorities.push(foreign.1);
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), ServerTls::new(material).unwrap()).unwrap();
+    let endpoint = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let _incoming = listener.accept();
+    let refused = words(dial(&endpoint, own.certificate_pem(), &foreign.0).connect().await);
+    assert!(refused.contains("its identity is not one this controller knows"), "{refused}");
+    door.log.expect(&["WARN", "names nobody here", "another trust domain than \\\"curfew\\\""]).await;
+    drop(temp);
+}
+
+#[tokio::test]
+async fn a_server_certificate_is_no_client_certificate() {
+    let door = Door::open().await;
+    let server = door.authority.issue_controller(&["localhost".into()]).unwrap();
+    let refused = words(door.dial(&server).connect().await);
+    assert!(refused.contains("it is not made for clients"), "{refused}");
+    door.log.expect(&["WARN", "its certificate is not made for clients"]).await;
+}
+
+#[tokio::test]
+async fn garbage_is_refused_and_named() {
+    let door = Door::open().await;
+    for (sent, said) in [
+        (&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], "it speaks HTTP without TLS"),
+        (&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], "it speaks HTTP/2 without TLS; clients must use https"),
+        (&[0x00, 0xff, 0x13, 0x37, 0x00, 0x01, 0x02][..], "what it sent is not TLS"),
+    ] {
+        let mut tcp = door.raw().await;
+        tcp.write_all(sent).await.unwrap();
+        door.log.expect(&["WARN", "127.0.0.1:", said]).await;
+    }
+    door.serves_a_good_client().await;
+}
+
+#[tokio::test]
+async fn a_stalled_handshake_delays_nobody_and_is_given_up() {
+    let door = Door::open().await;
+    let mut stalled = Vec::new();
+    for _ in 0..100 {
+        stalled.push(door.raw().await);
+    }
+    let mut half = door.raw().await;
+    half.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01]).await.unwrap();
+    tokio::time::timeout(HANDSHAKE_TIMEOUT, door.serves_a_good_client()).await.unwrap();
+    door.log.expect(&["WARN", "it did not finish the handshake within 1.5 s"]).await;
+    door.serves_a_good_client().await;
+}
+
+#[tokio::test]
+async fn a_port_probe_makes_no_noise() {
+    let door = Door::open().await;
+    drop(door.raw().await);
+    door.serves_a_good_client().await;
+    assert_eq!(door.log.text().matches("refused").count(), 0, "{}", door.log.text());
+}
+
+#[tokio::test]
+async fn a_resumed_session_does_not_outlive_its_certificate() {
+    let door = Door::open().await;
+    let now = SystemTime::now();
+    let brief = Lifetime { not_before: now - DAY, not_after: now + Duration::from_secs(2) };
+    let issued = door.authority.issue(&Identity::operator("alice").unwrap(), &[], brief).unwrap();
+    let connector = door.tls(Some(&issued));
+    // The ticket comes with the server's first words.
+    door.shake(&connector).await.read_u8().await.unwrap();
+    let mut resumed = door.shake(&connector).await;
+    assert_eq!(resumed.get_ref().1.handshake_kind(), Some(HandshakeKind::Resumed));
+    resumed.read_u8().await.unwrap();
+
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let mut late = door.shake(&connector).await;
+    assert_eq!(late.get_ref().1.handshake_kind(), Some(HandshakeKind::Resumed));
+    late.read_u8().await.unwrap_err();
+    door.log.expect(&["WARN", "its certificate has expired since"]).await;
+}
+
+#[tokio::test]
+async fn a_client_says_why_it_does_not_trust_the_server() {
+    let door = Door::open().await;
+    let (_temp, _dir, other) = authority("curfew");
+    let stranger = dial(&door.endpoint(), other.certificate_pem(), &door.operator());
+    let refused = words(stranger.connect().await);
+    assert!(refused.contains("not signed by the authority in this client's CA file"), "{refused}");
+    door.log.expect(&["WARN", "it does not trust this controller's authority"]).await;
+
+    let elsewhere = door.dial(&door.operator()).with_server_name("ctl.example").unwrap();
+    let refused = words(elsewhere.connect().await);
+    assert!(
+        refused.contains(
+            "it is not made for ctl.example, but for localhost, 127.0.0.1; dial one of these names"
+        ),
+        "{refused}"
+    );
+    door.log.expect(&["WARN", "did not accept this controller's certificate"]).await;
+}
+
+#[tokio::test]
+async fn a_client_says_why_it_cannot_reach_the_server() {
+    let door = Door::open().await;
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("https://127.0.0.1:{}", free.local_addr().unwrap().port());
+    let nowhere = dial(&endpoint, door.authority.certificate_pem(), &door.operator());
+
+    let silent = words(nowhere.clone().with_timeout(Duration::from_secs(1)).connect().await);
+    assert!(silent.contains("did not answer within 1 s"), "{silent}");
+
+    let babbler = async {
+        let (mut tcp, _) = free.accept().await.unwrap();
+        tcp.write_all(b"220 mail.example ESMTP\r\n").await.unwrap();
+        tcp.read_u8().await.unwrap();
+    };
+    // The one above is still in the queue.
+    free.accept().await.unwrap();
+    let (babble, ()) = tokio::join!(nowhere.connect(), babbler);
+    let babble = words(babble);
+    assert!(babble.contains("it does not speak TLS; is the port right?"), "{babble}");
+
+    drop(free);
+    let closed = words(nowhere.connect().await);
+    assert!(closed.contains("nothing listens there; is the controller running"), "{closed}");
+}
+
+#[tokio::test]
+async fn a_channel_that_lost_its_server_says_why_when_it_dials_again() {
+    let (_temp, dir, own) = authority("curfew");
+    let start = |port: u16| {
+        let material =
+            Material::ensure(&PkiSource::BuiltIn, &dir, &TrustDomain::default(), &["localhost".into()]);
+        let tls = ServerTls::new(material.unwrap()).unwrap();
+        Listener::bind(([127, 0, 0, 1], port).into(), tls).unwrap()
+    };
+    let listener = start(0);
+    let port = listener.local_addr().unwrap().port();
+    let (stop_tx, stop_rx) = tokio::sync::oneshot::channel::<()>();
+    let (_reporter, service) = tonic_health::server::health_reporter();
+    let serve = |listener: Listener, service: HealthServer<_>, stop_rx| {
+        tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming_shutdown(
+            listener.accept(),
+            async {
+                let _stopped: Result<(), tokio::sync::oneshot::error::RecvError> = stop_rx.await;
+            },
+        ))
+    };
+    let first = serve(listener, service.clone(), stop_rx);
+    let issued = own.issue_operator("alice").unwrap();
+    let channel =
+        dial(&format!("https://localhost:{port}"), own.certificate_pem(), &issued).connect().await.unwrap();
+    let mut client = HealthClient::new(channel);
+    client.check(HealthCheckRequest::default()).await.unwrap();
+    stop_tx.send(()).unwrap();
+    first.await.unwrap().unwrap();
+
+    let status = client.check(HealthCheckRequest::default()).await.unwrap_err();
+    let reason = DialError::of_status(&status).map(ToString::to_string);
+    assert!(reason.is_some_and(|reason| reason.contains("nothing listens there")), "{status:?}");
+
+    let (_stop_tx, stop_rx) = tokio::sync::oneshot::channel();
+    let _second = serve(start(port), service, stop_rx);
+    client.check(HealthCheckRequest::default()).await.unwrap();
+}
