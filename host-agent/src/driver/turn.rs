@@ -1,0 +1,112 @@
+//! What the core wants done in one turn, sorted by when it may be done, and what the log says of it.
+
+use crate::kill_point::{KillPoint, reach};
+use curfew_agent_core::call::Request;
+use curfew_agent_core::{Action, Core, Entry};
+use curfew_types::agent::Report;
+use curfew_types::{GuestId, TaskId};
+
+/// A question to a provider.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) call: u64,
+    pub(super) guest: GuestId,
+    pub(super) request: Request,
+    pub(super) budget_ms: u64,
+}
+
+/// One turn's work.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    /// First: on disk before anything else.
+    pub(super) entries: Vec<Entry>,
+    /// Then.
+    pub(super) calls: Vec<Call>,
+    /// Last.
+    pub(super) reports: Vec<Report>,
+    notes: Vec<(bool, String)>,
+}
+
+impl Turn {
+    /// Takes all that the core wants.
+    pub(super) fn drain(core: &mut Core) -> Turn {
+        let mut turn = Turn::default();
+        while let Some(action) = core.poll_action() {
+            match action {
+                Action::Write(entry) => turn.entries.push(entry),
+                Action::Call { call, guest, request, budget_ms } => {
+                    turn.calls.push(Call { call, guest, request, budget_ms });
+                }
+                Action::Send(report) => turn.reports.push(report),
+                Action::Note { warn, text } => turn.notes.push((warn, text)),
+            }
+        }
+        turn
+    }
+
+    /// Whether some session is to be asked to end.
+    pub(super) fn ends_a_session(&self) -> bool {
+        self.calls.iter().any(|call| matches!(call.request, Request::End { .. }))
+    }
+
+    /// One line an event; texts that may come from a guest are escaped.
+    pub(super) fn log(&self) {
+        for (warn, text) in &self.notes {
+            if *warn {
+                tracing::warn!("{text}");
+            } else {
+                tracing::info!("{text}");
+            }
+        }
+        for entry in &self.entries {
+            match entry {
+                Entry::Accepted { operation, tasks, .. } => {
+                    tracing::info!(%operation, guests = tasks.len(), "an order was accepted");
+                }
+                Entry::Finished { operation, index, guest, verdict, .. } => {
+                    let task = TaskId { operation: *operation, index: *index };
+                    let outcome = verdict.outcome.as_str();
+                    let code = verdict.code.name();
+                    tracing::info!(%task, %guest, outcome, code, why = ?verdict.message, "a task ended");
+                }
+                Entry::Said { finding, .. } if finding.late => {
+                    let task = TaskId { operation: finding.operation, index: finding.index };
+                    let outcome = finding.verdict.outcome.as_str();
+                    tracing::info!(
+                        %task, guest = %finding.guest, outcome, why = ?finding.verdict.message, "late news of a task"
+                    );
+                }
+                Entry::Summary { .. }
+                | Entry::EpochSeen { .. }
+                | Entry::Acting { .. }
+                | Entry::Said { .. }
+                | Entry::FollowUpOver { .. }
+                | Entry::Acknowledged { .. } => {}
+            }
+        }
+    }
+
+    /// The points before the ledger is written.
+    pub(super) fn reach_before_sync(&self) {
+        for entry in &self.entries {
+            match entry {
+                Entry::Accepted { .. } => reach(KillPoint::BeforeAcceptSync),
+                Entry::Finished { .. } => reach(KillPoint::BeforeOutcomeSync),
+                _ => {}
+            }
+        }
+    }
+
+    /// The points after the ledger is written, before anything else is done.
+    pub(super) fn reach_after_sync(&self) {
+        for entry in &self.entries {
+            match entry {
+                Entry::Accepted { .. } => reach(KillPoint::AfterAcceptSync),
+                Entry::Acting { .. } => reach(KillPoint::AfterActSync),
+                Entry::Finished { .. } => reach(KillPoint::AfterOutcomeSync),
+                Entry::Acknowledged { .. } => reach(KillPoint::AfterAckSync),
+                _ => {}
+            }
+        }
+    }
+}

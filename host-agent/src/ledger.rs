@@ -1,0 +1,327 @@
+//! The agent's ledger on disk: what it must not forget, appended, checksummed, durable before it is acted upon.
+//!
+//! One line an entry, JSON behind a checksum, so that a person can read what an agent had promised. The file is
+//! replaced by a shorter one that says the same when it has grown. Who owns the directory owns the ledger: a lock
+//! on it keeps a second agent out. Deciding what to write is the core's.
+//!
+//! Writing and `fdatasync` block the calling thread, on purpose: a turn cannot go on before its entries are durable,
+//! a hand-over to another thread would cost more than a small write on any disk that is fit for this, and ten
+//! thousand agents in one process (on a memory file system) would otherwise need a thread each. The runtime of the
+//! agent's own process has a second worker, which carries heartbeats on while a disk hangs.
+
+mod line;
+mod medium;
+mod read;
+
+use crate::clock;
+use crate::kill_point::{KillPoint, reach};
+use curfew_agent_core::Entry;
+use medium::Medium;
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// The format that this build writes and reads.
+const FORMAT: u32 = 1;
+/// The file in the data directory.
+const FILE: &str = "ledger";
+/// What it is written to before it replaces the old one.
+const NEW_FILE: &str = "ledger.new";
+/// A ledger is not rewritten while it is smaller: a few thousand entries, read in some milliseconds.
+const REWRITE_ABOVE: u64 = 1024 * 1024;
+/// A ledger is rewritten when it has grown by this factor, so that each byte is copied a bounded number of times.
+const REWRITE_FACTOR: u64 = 4;
+/// The same for one that was just opened: what it had grown by is not known, and the first rewrite is cheap.
+const REWRITE_AT_START_ABOVE: u64 = 64 * 1024;
+
+/// Why the ledger cannot be used. Each text says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// Something with a file did not work.
+    #[error("{doing} {}", path.display())]
+    Io {
+        /// What was attempted.
+        doing: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Another agent has the directory.
+    #[error(
+        "another agent uses the data directory {}: stop it, or give this one a data_dir of its own",
+        path.display()
+    )]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Others may write to the directory.
+    #[error(
+        "users other than its owner may write to the data directory {} (mode {mode:o}): they could replace the \
+         ledger; run chmod go-w on it",
+        path.display()
+    )]
+    Exposed {
+        /// The directory.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A line that was durable does not hold any more.
+    #[error(
+        "line {line} of {} is damaged and others follow, so it was not a crash that tore it: check the disk and \
+         restore the file. If it is lost, move it away: the agent begins a new ledger, and the controller counts \
+         what it had handed to the old one as unknown",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// The file was written by another version.
+    #[error(
+        "{} has format {found}, and this agent reads format {FORMAT}: run the version that wrote it",
+        path.display()
+    )]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// An entry is whole but says nothing this build understands.
+    #[error(
+        "line {line} of {} is an entry that this version does not know: run the version that wrote it",
+        path.display()
+    )]
+    Entry {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is not understood.
+        source: serde_json::Error,
+    },
+}
+
+/// The first line.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    format: u32,
+    incarnation: u64,
+}
+
+/// What a ledger held when it was opened.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) ledger: Ledger,
+    pub(crate) entries: Vec<Entry>,
+    /// Bytes that a crash had left at the end and that were cut off; 0 after a clean stop.
+    pub(crate) torn: u64,
+}
+
+/// An open ledger. Locked until it is dropped.
+pub(crate) struct Ledger {
+    dir: PathBuf,
+    /// Holds the lock, and makes a rename durable.
+    dir_file: File,
+    medium: Box<dyn Medium>,
+    incarnation: u64,
+    /// Where the durable part ends.
+    length: u64,
+    /// The length above which it is rewritten.
+    rewrite_above: u64,
+    /// A write failed: what lies behind `length` is cut off before the next one.
+    has_loose_end: bool,
+    /// A rename is not durable yet: nothing may be appended before it is, or a crash could bring the old file back.
+    rename_pending: bool,
+}
+
+impl Ledger {
+    /// Opens the ledger in this directory; makes both if there are none.
+    pub(crate) fn open(dir: &Path) -> Result<Opened, LedgerError> {
+        let dir_file = open_dir(dir)?;
+        let path = dir.join(FILE);
+        let io = |doing, path: &Path| {
+            let path = path.to_owned();
+            move |source| LedgerError::Io { doing, path, source }
+        };
+        match std::fs::remove_file(dir.join(NEW_FILE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(io("removing", &dir.join(NEW_FILE))(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let file = match append_to(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ledger::create(dir, dir_file),
+            opened => opened.map_err(io("opening", &path))?,
+        };
+        let bytes = std::fs::read(&path).map_err(io("reading", &path))?;
+        let contents = read::contents(&path, &bytes)?;
+        if contents.torn > 0 {
+            file.set_len(contents.length)
+                .and_then(|()| file.sync_data())
+                .map_err(io("cutting a torn end off", &path))?;
+        }
+        let ledger = Ledger {
+            dir: dir.into(),
+            dir_file,
+            medium: Box::new(file),
+            incarnation: contents.incarnation,
+            length: contents.length,
+            rewrite_above: REWRITE_AT_START_ABOVE,
+            has_loose_end: false,
+            rename_pending: false,
+        };
+        Ok(Opened { ledger, entries: contents.entries, torn: contents.torn })
+    }
+
+    fn create(dir: &Path, dir_file: File) -> Result<Opened, LedgerError> {
+        let incarnation = clock::random();
+        let (file, length) = write_new(dir, incarnation, &[])?;
+        rename_new(dir)?;
+        let mut ledger = Ledger {
+            dir: dir.into(),
+            dir_file,
+            medium: Box::new(file),
+            incarnation,
+            length,
+            rewrite_above: REWRITE_ABOVE,
+            has_loose_end: false,
+            rename_pending: true,
+        };
+        ledger.settle_rename()?;
+        Ok(Opened { ledger, entries: Vec::new(), torn: 0 })
+    }
+
+    /// The random name of this ledger, for as long as it lives.
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// Appends one turn's entries and returns when they are durable. After an error none of them counts, and the
+    /// same call may be made again.
+    pub(crate) fn append(&mut self, entries: &[Entry]) -> Result<(), LedgerError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let path = self.dir.join(FILE);
+        self.settle_rename()?;
+        let mut bytes = Vec::with_capacity(entries.len() * 256);
+        let appended = self.append_bytes(entries, &mut bytes);
+        appended.map_err(|source| LedgerError::Io { doing: "writing", path, source })
+    }
+
+    fn append_bytes(&mut self, entries: &[Entry], bytes: &mut Vec<u8>) -> io::Result<()> {
+        write_batch(bytes, entries)?;
+        if self.has_loose_end {
+            self.medium.cut(self.length)?;
+        }
+        self.has_loose_end = true;
+        self.medium.append(bytes)?;
+        // A failed sync may leave pages that count as clean and never reach the disk: the cut above and the write
+        // after it make them anew.
+        self.medium.sync()?;
+        self.has_loose_end = false;
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Whether the ledger has grown so much that it should be rewritten.
+    pub(crate) fn is_grown(&self) -> bool {
+        self.length > self.rewrite_above
+    }
+
+    /// Replaces the ledger by one with these entries, which must say the same. After an error the old one stands.
+    pub(crate) fn rewrite(&mut self, entries: &[Entry]) -> Result<(), LedgerError> {
+        // Where it fails, the next try is due when the ledger has doubled.
+        self.rewrite_above = REWRITE_ABOVE.max(self.length.saturating_mul(2));
+        let (file, length) = write_new(&self.dir, self.incarnation, entries)?;
+        reach(KillPoint::BeforeRewriteRename);
+        rename_new(&self.dir)?;
+        reach(KillPoint::AfterRewriteRename);
+        // From here on the old file has no name: nothing may go to it any more, whatever happens next.
+        self.medium = Box::new(file);
+        self.rename_pending = true;
+        self.length = length;
+        self.has_loose_end = false;
+        self.rewrite_above = REWRITE_ABOVE.max(length.saturating_mul(REWRITE_FACTOR));
+        self.settle_rename()
+    }
+
+    fn settle_rename(&mut self) -> Result<(), LedgerError> {
+        if self.rename_pending {
+            let io = |source| LedgerError::Io { doing: "syncing", path: self.dir.clone(), source };
+            self.dir_file.sync_all().map_err(io)?;
+            self.rename_pending = false;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger").field("dir", &self.dir).field("length", &self.length).finish_non_exhaustive()
+    }
+}
+
+fn open_dir(dir: &Path) -> Result<File, LedgerError> {
+    let io = |doing| move |source| LedgerError::Io { doing, path: dir.into(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io("creating"))?;
+    let file = File::open(dir).map_err(io("opening"))?;
+    let mode = file.metadata().map_err(io("examining"))?.mode() & 0o7777;
+    if mode & 0o022 != 0 {
+        return Err(LedgerError::Exposed { path: dir.into(), mode });
+    }
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(LedgerError::Locked { path: dir.into() }),
+        Err(error) => Err(io("locking")(error.into())),
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).open(path)
+}
+
+/// Writes a whole ledger beside the old one and makes it durable there.
+fn write_new(dir: &Path, incarnation: u64, entries: &[Entry]) -> Result<(File, u64), LedgerError> {
+    let path = dir.join(NEW_FILE);
+    let write = || -> io::Result<(File, u64)> {
+        let mut bytes = Vec::with_capacity(128 + entries.len() * 256);
+        line::write(&mut bytes, 0, &Header { format: FORMAT, incarnation })?;
+        write_batch(&mut bytes, entries)?;
+        let mut options = OpenOptions::new();
+        let mut file = options.append(true).create_new(true).mode(0o600).open(&path)?;
+        file.append(&bytes)?;
+        file.sync_all()?;
+        Ok((file, bytes.len() as u64))
+    };
+    write().map_err(|source| {
+        // What is left of it would only be in the way.
+        std::fs::remove_file(&path).ok();
+        LedgerError::Io { doing: "writing", path: path.clone(), source }
+    })
+}
+
+fn rename_new(dir: &Path) -> Result<(), LedgerError> {
+    let (new, path) = (dir.join(NEW_FILE), dir.join(FILE));
+    std::fs::rename(&new, &path).map_err(|source| LedgerError::Io { doing: "replacing", path, source })
+}
+
+fn write_batch(bytes: &mut Vec<u8>, entries: &[Entry]) -> io::Result<()> {
+    for (follow, entry) in (0..entries.len()).rev().zip(entries) {
+        line::write(bytes, follow, entry)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! Reading a ledger back: what holds, what a crash tore off, and what must not be passed over. It changes nothing.
+
+use super::{Header, LedgerError, line};
+use curfew_agent_core::Entry;
+use std::path::Path;
+
+/// What stands in a ledger.
+#[derive(Debug)]
+pub(super) struct Contents {
+    pub(super) incarnation: u64,
+    pub(super) entries: Vec<Entry>,
+    /// Where the last whole line ends.
+    pub(super) length: u64,
+    /// Bytes after that, which a crash left behind.
+    pub(super) torn: u64,
+}
+
+/// Reads all of it.
+///
+/// A batch is written and then made durable before anything of it is carried out. So lines that do not hold are
+/// what a crash left, and may go, if no batch was written after theirs; otherwise they had been durable once.
+pub(super) fn contents(path: &Path, bytes: &[u8]) -> Result<Contents, LedgerError> {
+    let damaged = |line| LedgerError::Damaged { path: path.into(), line };
+    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let first = lines.next().and_then(whole).ok_or_else(|| damaged(1))?;
+    let header: Header = serde_json::from_slice(first.1).map_err(|_| damaged(1))?;
+    if header.format != super::FORMAT {
+        return Err(LedgerError::Format { path: path.into(), found: header.format });
+    }
+    let lines: Vec<&[u8]> = lines.collect();
+    let read: Vec<Option<(usize, &[u8])>> = lines.iter().map(|line| whole(line)).collect();
+    let good = read.iter().position(Option::is_none).unwrap_or(read.len());
+    if good < read.len() && !is_last_batch(&read, good) {
+        // Lines are counted from 1, and the header is the first.
+        return Err(damaged(good + 2));
+    }
+    let entry = |(at, json): (usize, &[u8])| {
+        serde_json::from_slice(json).map_err(|source| LedgerError::Entry {
+            path: path.into(),
+            line: at + 2,
+            source,
+        })
+    };
+    let jsons = read[..good].iter().flatten().map(|(_, json)| *json).enumerate();
+    let header_length = bytes.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let length = header_length + lines[..good].iter().map(|line| line.len()).sum::<usize>();
+    Ok(Contents {
+        incarnation: header.incarnation,
+        entries: jsons.map(entry).collect::<Result<_, _>>()?,
+        length: length as u64,
+        torn: (bytes.len() - length) as u64,
+    })
+}
+
+fn whole(line: &[u8]) -> Option<(usize, &[u8])> {
+    line.strip_suffix(b"\n").and_then(line::read)
+}
+
+/// Whether everything from the line at `bad` on can belong to the batch that was written last.
+fn is_last_batch(read: &[Option<(usize, &[u8])>], bad: usize) -> bool {
+    let reaches_the_end = |(at, line): (usize, &Option<(usize, &[u8])>)| match line {
+        // The line before may be the last one of its batch: then the bad one begins another.
+        Some((0, _)) if at + 1 == bad => true,
+        Some((follow, _)) => read.len() - at - 1 <= *follow,
+        None => true,
+    };
+    read.iter().enumerate().skip(bad.saturating_sub(1)).all(reaches_the_end)
+}
