@@ -1,0 +1,195 @@
+//! Writes what is known of the fleet: the epoch, hosts, inventories and labels.
+
+use super::batch::{Batch, HostChange, InventoryChange};
+use super::fault::{Fault, Result};
+use super::guests::{GuestBody, InventoryBody};
+use super::rows::Rows;
+use curfew_types::agent::LedgerMark;
+use curfew_types::label::Labels;
+use curfew_types::{GuestId, HostName};
+use prost::Message;
+use sqlx::SqliteConnection;
+use std::collections::BTreeMap;
+
+static SEEN: Rows = Rows::new(
+    "INSERT INTO hosts (name, seen_at, version) VALUES",
+    3,
+    "ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, version = excluded.version",
+);
+
+static LEDGERS: Rows = Rows::new(
+    "INSERT INTO hosts (name, ledger_incarnation, ledger_counter, acknowledged) VALUES",
+    4,
+    "ON CONFLICT (name) DO UPDATE SET ledger_incarnation = excluded.ledger_incarnation, \
+     ledger_counter = excluded.ledger_counter, acknowledged = excluded.acknowledged",
+);
+
+static LABELS: Rows = Rows::new(
+    "INSERT INTO hosts (name, labels) VALUES",
+    2,
+    "ON CONFLICT (name) DO UPDATE SET labels = excluded.labels",
+);
+
+static HOSTS: Rows = Rows::new("INSERT INTO hosts (name) VALUES", 1, "ON CONFLICT (name) DO NOTHING");
+
+static INVENTORIES: Rows = Rows::new(
+    "INSERT INTO inventories (host, digest, body) VALUES",
+    3,
+    "ON CONFLICT (host) DO UPDATE SET digest = excluded.digest, body = excluded.body",
+);
+
+static GUEST_LABELS: Rows = Rows::new(
+    "INSERT INTO guest_labels (guest, labels) VALUES",
+    2,
+    "ON CONFLICT (guest) DO UPDATE SET labels = excluded.labels",
+);
+
+/// Writes what the batch says of the fleet.
+///
+/// # Errors
+/// When the epoch goes back, or the database refuses.
+pub(super) async fn write(connection: &mut SqliteConnection, batch: &Batch<'_>) -> Result<()> {
+    if let Some(epoch) = batch.epoch {
+        raise_epoch(connection, epoch).await?;
+    }
+    for (host, _) in batch.hosts.iter().filter(|(_, change)| change.removed) {
+        remove(connection, host).await?;
+    }
+    let mut inventories = Vec::new();
+    for (host, change) in batch.hosts.iter().filter(|(_, change)| !change.inventory.is_empty()) {
+        inventories.push(inventory(connection, host, change).await?);
+    }
+    write_rows(connection, batch, inventories).await
+}
+
+async fn write_rows(
+    connection: &mut SqliteConnection,
+    batch: &Batch<'_>,
+    inventories: Vec<InventoryRow<'_>>,
+) -> Result<()> {
+    let names: Vec<&str> = inventories.iter().map(|row| row.host.as_str()).collect();
+    HOSTS.execute(connection, names, |statement, name| statement.bind(name.to_owned())).await?;
+    INVENTORIES
+        .execute(connection, inventories, |statement, row| {
+            statement.bind(row.host.as_str().to_owned()).bind(row.digest.cast_signed()).bind(row.body)
+        })
+        .await?;
+    let hosts = || batch.hosts.iter();
+    let seen: Vec<_> = hosts().filter_map(|(host, change)| Some((host, change.seen?))).collect();
+    SEEN.execute(connection, seen, |statement, (host, (at, version))| {
+        statement.bind(host.as_str().to_owned()).bind(at.0).bind(version.to_owned())
+    })
+    .await?;
+    let ledgers: Vec<_> = hosts().filter_map(|(host, change)| Some((host, change.ledger?))).collect();
+    LEDGERS
+        .execute(
+            connection,
+            ledgers,
+            |statement, (host, (LedgerMark { incarnation, counter }, acknowledged))| {
+                statement
+                    .bind(host.as_str().to_owned())
+                    .bind(incarnation.cast_signed())
+                    .bind(counter.cast_signed())
+                    .bind(acknowledged.cast_signed())
+            },
+        )
+        .await?;
+    let labels: Vec<_> = hosts().filter_map(|(host, change)| Some((host, change.labels?))).collect();
+    LABELS
+        .execute(connection, labels, |statement, (host, labels)| {
+            statement.bind(host.as_str().to_owned()).bind(labels_text(labels))
+        })
+        .await?;
+    let (bare, guests): (Vec<_>, Vec<_>) =
+        batch.guest_labels.iter().partition(|(_, labels)| labels.is_empty());
+    for (guest, _) in bare {
+        sqlx::query("DELETE FROM guest_labels WHERE guest = ?")
+            .bind(guest.as_str())
+            .execute(&mut *connection)
+            .await?;
+    }
+    GUEST_LABELS
+        .execute(connection, guests, |statement, (guest, labels)| {
+            statement.bind(guest.as_str().to_owned()).bind(labels_text(labels))
+        })
+        .await?;
+    Ok(())
+}
+
+async fn raise_epoch(connection: &mut SqliteConnection, epoch: u64) -> Result<()> {
+    let before = epoch_before(connection).await?;
+    if epoch < before {
+        return Err(Fault::Refused(format!("the epoch cannot go back from {before} to {epoch}")));
+    }
+    sqlx::query(
+        "INSERT INTO numbers (name, value) VALUES ('epoch', ?) \
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )
+    .bind(epoch.cast_signed())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The epoch stored; 0 in a new store.
+pub(super) async fn epoch_before(connection: &mut SqliteConnection) -> Result<u64> {
+    let epoch: Option<i64> = sqlx::query_scalar("SELECT value FROM numbers WHERE name = 'epoch'")
+        .fetch_optional(connection)
+        .await?;
+    Ok(epoch.unwrap_or(0).cast_unsigned())
+}
+
+async fn remove(connection: &mut SqliteConnection, host: &HostName) -> Result<()> {
+    sqlx::query("DELETE FROM inventories WHERE host = ?")
+        .bind(host.as_str())
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("DELETE FROM hosts WHERE name = ?").bind(host.as_str()).execute(connection).await?;
+    Ok(())
+}
+
+struct InventoryRow<'a> {
+    host: &'a HostName,
+    digest: u64,
+    body: Vec<u8>,
+}
+
+/// The host's inventory after the changes.
+async fn inventory<'a>(
+    connection: &mut SqliteConnection,
+    host: &'a HostName,
+    change: &HostChange<'_>,
+) -> Result<InventoryRow<'a>> {
+    let mut guests = BTreeMap::new();
+    let replaced_at = change.inventory.iter().rposition(|change| change.replace);
+    if replaced_at.is_none() {
+        guests = stored(connection, host).await?;
+    }
+    let mut digest = 0;
+    for InventoryChange { upserts, removed, digest: after, .. } in
+        &change.inventory[replaced_at.unwrap_or(0)..]
+    {
+        for guest in *removed {
+            guests.remove(guest);
+        }
+        for guest in *upserts {
+            guests.insert(guest.id.clone(), GuestBody::inventory(host, guest));
+        }
+        digest = *after;
+    }
+    let body = InventoryBody { guests: guests.into_values().collect() };
+    Ok(InventoryRow { host, digest, body: body.encode_to_vec() })
+}
+
+async fn stored(connection: &mut SqliteConnection, host: &HostName) -> Result<BTreeMap<GuestId, GuestBody>> {
+    let body: Option<Vec<u8>> = sqlx::query_scalar("SELECT body FROM inventories WHERE host = ?")
+        .bind(host.as_str())
+        .fetch_optional(connection)
+        .await?;
+    let inventory = InventoryBody::decode(body.unwrap_or_default().as_slice())?;
+    inventory.guests.into_iter().map(|guest| Ok((guest.id(host)?, guest))).collect()
+}
+
+fn labels_text(labels: &Labels) -> String {
+    serde_json::Value::from_iter(labels.iter().map(|(key, value)| (key.clone(), value.clone()))).to_string()
+}
