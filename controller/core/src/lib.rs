@@ -3,6 +3,9 @@
 //! Sans-IO: nothing here reads a clock, awaits, spawns or logs. The shell calls [`Core`] with the time and an event
 //! or a request, drains the actions, appends the records among them, publishes, and only then sends.
 
+// A new code, outcome or stage must be thought about wherever one is decided on.
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod action;
 mod cancel;
 mod change_log;
@@ -26,5 +29,5 @@ pub use cancel::CancelError;
 pub use core::{Core, PlantedBug, Settings};
 pub use event::Event;
 pub use fleet::FleetError;
-pub use link::AttachError;
+pub use link::{AttachError, Welcome};
 pub use start::StartError;

@@ -79,6 +79,11 @@ impl Core {
         self.operations.get(&id).map(view_of)
     }
 
+    /// The operation's revision, if it is in memory.
+    pub fn operation_revision(&self, id: OperationId) -> Option<u64> {
+        self.operations.get(&id).map(|operation| operation.revision)
+    }
+
     /// Every operation in memory, oldest first.
     pub fn operations(&self) -> impl Iterator<Item = OperationView> {
         self.operations.values().map(view_of)

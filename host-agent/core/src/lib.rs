@@ -3,6 +3,9 @@
 //! Sans-IO: nothing here reads a clock, awaits, spawns or logs. The shell feeds events, ends the turn, writes the
 //! ledger entries among the actions to disk, and only then carries out the rest.
 
+// A new code, outcome or stage must be thought about wherever one is decided on.
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod action;
 pub mod call;
 mod cancel;

@@ -15,6 +15,7 @@ pub mod selector;
 pub mod session;
 pub mod stage;
 pub mod status;
+pub mod task_wait;
 pub mod time;
 pub mod violation;
 

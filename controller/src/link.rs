@@ -1,0 +1,211 @@
+//! `AgentService`: one task per attached agent, which checks what the agent says and brings it to the driver.
+
+use crate::driver::{AttachError, Down, Handle, LINK_QUEUE};
+use crate::peer::require_agent;
+use crate::sessions::Queries;
+use curfew_controller_core::Event;
+use curfew_proto::agent::v1::agent_service_server::AgentService;
+use curfew_proto::agent::v1::{
+    AttachRequest, AttachResponse, Heartbeat, Hello, Inventory, attach_request, attach_response,
+};
+use curfew_proto::convert::ConvertError;
+use curfew_proto::status::refusal;
+use curfew_types::{Guest, GuestId, HostName, StatusCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// How long a new stream may take to say hello.
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// Most guests in one inventory message; the proto's documentation says so.
+const INVENTORY_MESSAGE_MAX: usize = 1000;
+/// A stream on which nothing was heard for this many heartbeats is dead.
+const SILENT_HEARTBEATS: u32 = 3;
+
+/// The service.
+pub struct Attachments {
+    handle: Handle,
+    queries: Arc<Queries>,
+    heartbeat: Duration,
+    next_session: AtomicU64,
+}
+
+impl Attachments {
+    /// A service that brings agents to the driver behind `handle`.
+    pub fn new(handle: Handle, queries: Arc<Queries>, heartbeat: Duration) -> Attachments {
+        Attachments { handle, queries, heartbeat, next_session: AtomicU64::new(1) }
+    }
+}
+
+#[tonic::async_trait]
+impl AgentService for Attachments {
+    type AttachStream = ReceiverStream<Down>;
+
+    async fn attach(
+        &self,
+        request: Request<Streaming<AttachRequest>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
+        let host = require_agent(&request)?;
+        let mut inbound = request.into_inner();
+        let hello = self.hello(&host, &mut inbound).await?;
+        let version: String = hello.agent_version.chars().take(64).collect();
+        let hello = hello.try_into().map_err(|error| malformed(&host, &error))?;
+        let session = self.next_session.fetch_add(1, Ordering::Relaxed);
+        let (frames, outbound) = mpsc::channel(LINK_QUEUE);
+        let attached =
+            self.handle.attach(host.clone(), session, hello, version.clone(), frames.clone()).await;
+        attached.map_err(shutting_down)?.map_err(|error| refused(&host, error))?;
+        tracing::info!(%host, session, version = ?version, "agent attached");
+        let (handle, queries) = (self.handle.clone(), self.queries.clone());
+        let stream = Stream { host, session, handle, queries, frames, heartbeat: self.heartbeat };
+        tokio::spawn(stream.run(inbound));
+        Ok(Response::new(ReceiverStream::new(outbound)))
+    }
+}
+
+impl Attachments {
+    async fn hello(&self, host: &HostName, inbound: &mut Streaming<AttachRequest>) -> Result<Hello, Status> {
+        let first = tokio::time::timeout(HELLO_WITHIN, inbound.message()).await;
+        let first = first.map_err(|_| Status::deadline_exceeded("no hello came within 10 s"))??;
+        let Some(AttachRequest { message: Some(attach_request::Message::Hello(hello)) }) = first else {
+            tracing::warn!(%host, "its stream did not begin with a hello: refused");
+            return Err(Status::invalid_argument("the first message must be a hello"));
+        };
+        if hello.host != host.as_str() {
+            tracing::warn!(%host, claimed = ?hello.host, "an agent claims another host's name: refused");
+            let why = format!("the hello names host {:?}, the certificate is {host}'s", hello.host);
+            return Err(refusal(StatusCode::AccessDenied, why));
+        }
+        if hello.protocol_version == 0 {
+            return Err(Status::failed_precondition(
+                "the hello names no protocol version; upgrade the agent",
+            ));
+        }
+        Ok(hello)
+    }
+}
+
+/// One attached agent.
+struct Stream {
+    host: HostName,
+    session: u64,
+    handle: Handle,
+    queries: Arc<Queries>,
+    frames: mpsc::Sender<Down>,
+    heartbeat: Duration,
+}
+
+impl Stream {
+    async fn run(self, inbound: Streaming<AttachRequest>) {
+        let why = self.read(inbound).await;
+        match why {
+            Ok(why) => tracing::info!(host = %self.host, session = self.session, "agent detached: {why}"),
+            Err(status) => {
+                tracing::warn!(host = %self.host, session = self.session, "agent cut off: {}", status.message());
+                // A full queue means that the agent does not read; it will see the end of the stream instead.
+                let _ = self.frames.try_send(Err(status));
+            }
+        }
+        let detached = Event::Detached { host: self.host.clone(), session: self.session };
+        // The driver being gone is the end of everything that would want to know.
+        let _ = self.handle.event(detached).await;
+    }
+
+    /// Reads until the stream ends, says why, or says what was wrong with it.
+    async fn read(&self, mut inbound: Streaming<AttachRequest>) -> Result<&'static str, Status> {
+        let mut heartbeat = tokio::time::interval(self.heartbeat);
+        heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut silent = 0;
+        loop {
+            // The message arm may be cancelled: tonic keeps what was read of a message. Ticks hold nothing.
+            tokio::select! {
+                message = inbound.message() => {
+                    silent = 0;
+                    match message {
+                        Ok(Some(message)) => self.take(message).await?,
+                        Ok(None) => return Ok("it closed the stream"),
+                        Err(status) if status.code() == tonic::Code::OutOfRange => return Err(status),
+                        Err(_) => return Ok("the connection was lost"),
+                    }
+                }
+                _ = heartbeat.tick() => {
+                    silent += 1;
+                    if silent > SILENT_HEARTBEATS {
+                        return Ok("nothing was heard of it for three heartbeats");
+                    }
+                    let message = Some(attach_response::Message::Heartbeat(Heartbeat {}));
+                    if let Err(mpsc::error::TrySendError::Closed(_)) = self.frames.try_send(Ok(AttachResponse { message })) {
+                        return Ok("the stream down to it is closed");
+                    }
+                }
+                () = self.frames.closed() => return Ok("the stream down to it is closed"),
+                () = self.handle.stopping() => return Ok("the controller is shutting down"),
+            }
+        }
+    }
+
+    async fn take(&self, message: AttachRequest) -> Result<(), Status> {
+        let Some(message) = message.message else {
+            return Err(Status::invalid_argument(
+                "the message is empty, or of a kind that this version does not know",
+            ));
+        };
+        let (host, session) = (self.host.clone(), self.session);
+        let event = match message {
+            attach_request::Message::Report(report) => {
+                let report = report.try_into().map_err(|error| malformed(&self.host, &error))?;
+                Event::Reported { host, session, report }
+            }
+            attach_request::Message::Inventory(inventory) => self.inventory(inventory)?,
+            attach_request::Message::Sessions(answer) => {
+                self.queries.answer(&self.host, answer);
+                return Ok(());
+            }
+            attach_request::Message::Heartbeat(Heartbeat {}) => return Ok(()),
+            attach_request::Message::Hello(_) => {
+                return Err(Status::invalid_argument("only the first message may be a hello"));
+            }
+        };
+        self.handle.event(event).await.map_err(shutting_down)
+    }
+
+    fn inventory(&self, inventory: Inventory) -> Result<Event, Status> {
+        if inventory.upserts.len() > INVENTORY_MESSAGE_MAX
+            || inventory.removed.len() > 10 * INVENTORY_MESSAGE_MAX
+        {
+            return Err(Status::invalid_argument("an inventory message has more than 1000 guests"));
+        }
+        let upserts: Result<Vec<Guest>, ConvertError> =
+            inventory.upserts.into_iter().map(Guest::try_from).collect();
+        let removed: Result<Vec<GuestId>, _> = inventory.removed.iter().map(|id| id.parse()).collect();
+        Ok(Event::InventoryChanged {
+            host: self.host.clone(),
+            session: self.session,
+            replace: inventory.replace,
+            upserts: upserts.map_err(|error| malformed(&self.host, &error))?,
+            removed: removed
+                .map_err(|error| Status::invalid_argument(format!("inventory.removed: {error}")))?,
+            digest: inventory.digest,
+        })
+    }
+}
+
+fn malformed(host: &HostName, error: &ConvertError) -> Status {
+    tracing::warn!(%host, "its message is malformed: {error}");
+    Status::invalid_argument(error.to_string())
+}
+
+fn refused(host: &HostName, error: AttachError) -> Status {
+    tracing::warn!(%host, "refused to attach: {error}");
+    match error {
+        AttachError::AlreadyAttached => Status::already_exists(error.to_string()),
+        AttachError::ShuttingDown => refusal(StatusCode::AppShuttingDown, error.to_string()),
+    }
+}
+
+fn shutting_down(error: crate::driver::Unavailable) -> Status {
+    refusal(StatusCode::AppShuttingDown, error.to_string())
+}

@@ -1,0 +1,141 @@
+//! Watching an operation: where it stands, then what changed, coalesced, until it ends.
+//!
+//! A watcher holds a revision, not a queue: however slow it is, the next message is the state as it is then.
+
+use super::{Error, present};
+use crate::driver::Handle;
+use crate::store::{Store, TaskQuery};
+use curfew_proto::v1;
+use curfew_types::{OperationId, OperationState};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+/// Changes within this time go into one message: well under the 200 ms within which a watcher is to see them.
+pub(super) const COALESCE: Duration = Duration::from_millis(100);
+/// Most tasks in one message: about 400 bytes each, far below the message limit of 4 MiB.
+const TASKS_MAX: usize = 2000;
+/// Messages that wait for a slow watcher.
+const QUEUE: usize = 2;
+
+/// The stream of a watch.
+pub(super) type WatchStream = ReceiverStream<Result<v1::WatchOperationResponse, Status>>;
+
+/// Starts a watch.
+pub(super) fn stream(
+    handle: Handle,
+    store: Arc<dyn Store>,
+    id: OperationId,
+    after_revision: u64,
+    include_tasks: bool,
+) -> WatchStream {
+    let (tx, rx) = mpsc::channel(QUEUE);
+    let watcher = Watcher { handle, store, id, seen: after_revision, include_tasks, tx };
+    tokio::spawn(watcher.run());
+    ReceiverStream::new(rx)
+}
+
+struct Watcher {
+    handle: Handle,
+    store: Arc<dyn Store>,
+    id: OperationId,
+    seen: u64,
+    include_tasks: bool,
+    tx: mpsc::Sender<Result<v1::WatchOperationResponse, Status>>,
+}
+
+impl Watcher {
+    async fn run(mut self) {
+        if let Err(error) = self.follow().await {
+            // A watcher that is gone does not need to be told.
+            let _ = self.tx.send(Err(error.into())).await;
+        }
+    }
+
+    async fn follow(&mut self) -> Result<(), Error> {
+        let mut changes = self.handle.revisions(self.id);
+        let mut first = true;
+        loop {
+            changes.borrow_and_update();
+            let ended = match self.live(first).await? {
+                Some(ended) => ended,
+                None => self.history().await?,
+            };
+            first = false;
+            if ended {
+                return Ok(());
+            }
+            // Every arm may be cancelled: what changed shows in the next message.
+            tokio::select! {
+                _ = changes.changed() => {}
+                () = self.tx.closed() => return Ok(()),
+                () = self.handle.stopping() => return Err(crate::driver::Unavailable::Stopped.into()),
+            }
+            tokio::time::sleep(COALESCE).await;
+        }
+    }
+
+    /// Sends what changed in memory since the last message; tells whether the operation has ended, or `None` if it is
+    /// not in memory.
+    async fn live(&mut self, first: bool) -> Result<Option<bool>, Error> {
+        let (id, seen, include_tasks) = (self.id, self.seen, self.include_tasks);
+        let look = move |core: &mut curfew_controller_core::Core, _| {
+            let view = core.operation(id)?;
+            let tasks = if include_tasks { core.changed_tasks(id, seen)? } else { Vec::new() };
+            Some((view, tasks))
+        };
+        let answer = self.handle.ask_safer(look).await?;
+        let Some((view, tasks)) = answer.value else { return Ok(None) };
+        let ended = view.state == OperationState::Ended;
+        // What is not stored is not shown: it may never have been.
+        if !answer.recorded || (!first && view.revision == seen && !ended) {
+            return Ok(Some(false));
+        }
+        let revision = view.revision;
+        let operation = present::live_operation(view, true);
+        let tasks: Vec<v1::Task> = tasks.into_iter().map(present::live_task).collect();
+        self.send(operation, tasks).await;
+        self.seen = revision;
+        Ok(Some(ended))
+    }
+
+    /// Sends an operation that has left memory.
+    async fn history(&mut self) -> Result<bool, Error> {
+        let stored = self.store.operation(self.id).await?;
+        let Some(row) = stored else {
+            return Err(Error::NotFound(format!("there is no operation {}", self.id)));
+        };
+        let unseen = row.ended.is_none_or(|ended| ended.revision != self.seen);
+        let operation = present::stored_operation(row);
+        let mut from = 0;
+        while self.include_tasks && unseen && !self.tx.is_closed() {
+            let limit = u32::try_from(TASKS_MAX).unwrap_or(u32::MAX);
+            let page = self.store.tasks(self.id, &TaskQuery { from, limit, ..TaskQuery::default() }).await?;
+            from = page.items.last().map_or(from, |task| task.index + 1);
+            let tasks =
+                page.items.into_iter().map(|task| present::stored_task(self.id, task, None)).collect();
+            self.send_one(operation.clone(), tasks).await;
+            if !page.more {
+                return Ok(true);
+            }
+        }
+        self.send_one(operation, Vec::new()).await;
+        Ok(true)
+    }
+
+    /// Sends tasks in as many messages as they need, at least one.
+    async fn send(&self, operation: v1::Operation, mut tasks: Vec<v1::Task>) {
+        while tasks.len() > TASKS_MAX {
+            let rest = tasks.split_off(TASKS_MAX);
+            self.send_one(operation.clone(), std::mem::replace(&mut tasks, rest)).await;
+        }
+        self.send_one(operation, tasks).await;
+    }
+
+    async fn send_one(&self, operation: v1::Operation, tasks: Vec<v1::Task>) {
+        // A watcher that is gone is noticed by `closed` at the next wait.
+        let _ = self.tx.send(Ok(v1::WatchOperationResponse { operation: Some(operation), tasks })).await;
+    }
+}
