@@ -48,10 +48,10 @@ pub struct Cli {
 #[command(next_help_heading = "Connection")]
 pub struct ConnectionArgs {
     /// Context to use instead of the current one
-    #[arg(long, global = true, env = "CURFEW_CONTEXT", value_name = "NAME")]
+    #[arg(long, global = true, env = "CURFEW_CONTEXT", hide_env_values = true, value_name = "NAME")]
     pub context: Option<String>,
     /// File with the contexts
-    #[arg(long, global = true, env = "CURFEW_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "CURFEW_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 

@@ -29,7 +29,8 @@ impl Contexts {
     /// When there is none, or it cannot be read.
     pub fn load(args: &ConnectionArgs) -> anyhow::Result<Contexts> {
         let usual = || ContextFile::default_path(|name| std::env::var_os(name));
-        let path = args.config.clone().or_else(usual).ok_or_else(|| {
+        let named = args.config.clone().filter(|path| !path.as_os_str().is_empty());
+        let path = named.or_else(usual).ok_or_else(|| {
             Why::new(
                 "neither HOME nor XDG_CONFIG_HOME is set",
                 "name the file with the contexts with --config",
@@ -57,8 +58,10 @@ impl Contexts {
         Client::connect(context).await.map_err(|error| {
             let help =
                 format!("`curfew context show --context {name}` shows which address and files are in use");
-            anyhow::Error::new(Why::new(chain(&error), help))
-                .context(format!("cannot connect (context {name})"))
+            let error = anyhow::Error::new(error);
+            let mut why = Why::new(error.to_string(), help);
+            why.details = error.chain().skip(1).map(ToString::to_string).collect();
+            anyhow::Error::new(why).context(format!("cannot connect (context {name})"))
         })
     }
 
@@ -190,11 +193,6 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
         let _ = std::fs::remove_file(&beside);
     }
     written
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

@@ -1,0 +1,68 @@
+//! The fake's FleetService.
+
+use super::{Service, page};
+use curfew_proto::v1;
+use curfew_proto::v1::fleet_service_server::FleetService;
+use std::pin::Pin;
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status};
+
+type Answer<T> = Result<Response<T>, Status>;
+
+fn answer<T>(message: T) -> Answer<T> {
+    Ok(Response::new(message))
+}
+
+#[tonic::async_trait]
+impl FleetService for Service {
+    type ListSessionsStream =
+        Pin<Box<dyn Stream<Item = Result<v1::ListSessionsResponse, Status>> + Send + 'static>>;
+
+    async fn list_hosts(&self, request: Request<v1::ListHostsRequest>) -> Answer<v1::ListHostsResponse> {
+        let request = request.into_inner();
+        let script = self.asked(format!("list hosts {}", request.page_size))?;
+        let (hosts, next_page_token) = page(&script.hosts, request.page_size, &request.page_token);
+        answer(v1::ListHostsResponse { hosts, next_page_token })
+    }
+
+    async fn get_host(&self, request: Request<v1::GetHostRequest>) -> Answer<v1::GetHostResponse> {
+        let script = self.asked(format!("get host {}", request.get_ref().name))?;
+        answer(v1::GetHostResponse { host: script.hosts.first().cloned() })
+    }
+
+    async fn label_host(&self, request: Request<v1::LabelHostRequest>) -> Answer<v1::LabelHostResponse> {
+        let request = request.into_inner();
+        let script = self.asked(format!("label {} {:?} {:?}", request.name, request.set, request.remove))?;
+        answer(v1::LabelHostResponse { host: script.hosts.first().cloned() })
+    }
+
+    async fn remove_host(&self, request: Request<v1::RemoveHostRequest>) -> Answer<v1::RemoveHostResponse> {
+        let request = request.into_inner();
+        drop(self.asked(format!("remove {} {}", request.name, request.force))?);
+        answer(v1::RemoveHostResponse {})
+    }
+
+    async fn list_guests(&self, request: Request<v1::ListGuestsRequest>) -> Answer<v1::ListGuestsResponse> {
+        let request = request.into_inner();
+        let script = self.asked(format!("list guests {}", request.page_size))?;
+        let (guests, next_page_token) = page(&script.guests, request.page_size, &request.page_token);
+        answer(v1::ListGuestsResponse { guests, next_page_token })
+    }
+
+    async fn get_guest(&self, request: Request<v1::GetGuestRequest>) -> Answer<v1::GetGuestResponse> {
+        let script = self.asked(format!("get guest {}", request.get_ref().guest))?;
+        answer(v1::GetGuestResponse { guest: script.guests.first().cloned() })
+    }
+
+    async fn label_guest(&self, request: Request<v1::LabelGuestRequest>) -> Answer<v1::LabelGuestResponse> {
+        let request = request.into_inner();
+        let script = self.asked(format!("label {} {:?} {:?}", request.guest, request.set, request.remove))?;
+        answer(v1::LabelGuestResponse { guest: script.guests.first().cloned() })
+    }
+
+    async fn list_sessions(&self, _: Request<v1::ListSessionsRequest>) -> Answer<Self::ListSessionsStream> {
+        let script = self.asked("list sessions".into())?;
+        let answers: Vec<_> = script.sessions.iter().cloned().map(Ok).collect();
+        answer(Box::pin(tokio_stream::iter(answers)))
+    }
+}

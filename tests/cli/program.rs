@@ -1,0 +1,94 @@
+//! Runs the real binary and hands back all that it said.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
+
+/// Longer than anything here may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a run left behind.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) exit: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// A run that has not ended.
+pub(crate) struct Run {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    said: String,
+}
+
+/// Runs `curfew` with these arguments and nobody at stdin.
+pub(crate) async fn curfew(config: &str, args: &[&str]) -> Said {
+    begin(config, args).end().await
+}
+
+/// Starts `curfew`; what it says on stderr can be awaited.
+pub(crate) fn begin(config: &str, args: &[&str]) -> Run {
+    let mut child =
+        command(config, args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("curfew starts");
+    let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+    Run { child, stderr, said: String::new() }
+}
+
+/// The command itself, with nothing of this process's environment.
+pub(crate) fn command(config: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command.args(args).env_clear().env("CURFEW_CONFIG", config).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+impl Run {
+    /// Reads stderr until a line has `text`.
+    pub(crate) async fn says(&mut self, text: &str) {
+        let read = async {
+            loop {
+                let mut line = String::new();
+                let length = self.stderr.read_line(&mut line).await.expect("stderr is text");
+                assert!(length > 0, "curfew ended without saying {text:?}; it said:\n{}", self.said);
+                self.said.push_str(&line);
+                if line.contains(text) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, read).await.expect("curfew speaks in time");
+    }
+
+    /// Presses Ctrl-C.
+    pub(crate) fn interrupt(&self) {
+        let pid = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id as i32));
+        let pid = pid.expect("curfew runs");
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it can be signalled");
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn end(mut self) -> Said {
+        let stdout = self.child.stdout.take().expect("stdout is piped");
+        let (mut out, mut err) = (String::new(), self.said);
+        let mut stdout = BufReader::new(stdout);
+        let everything = async {
+            let (read_out, read_err) =
+                tokio::join!(stdout.read_to_string(&mut out), self.stderr.read_to_string(&mut err));
+            read_out.and(read_err).expect("it says text");
+            self.child.wait().await.expect("it ends")
+        };
+        let status = tokio::time::timeout(PATIENCE, everything).await.expect("curfew ends in time");
+        Said { exit: status.code(), stdout: out, stderr: err }
+    }
+}
+
+/// The binary, which cargo puts beside the tests' own folder when it builds the workspace.
+fn binary() -> PathBuf {
+    let tests = std::env::current_exe().expect("this test has a path");
+    let beside = tests.parent().and_then(|deps| deps.parent()).expect("it lies in the target directory");
+    let binary = beside.join(format!("curfew{}", std::env::consts::EXE_SUFFIX));
+    assert!(binary.exists(), "curfew is not built: cargo build -p curfew");
+    binary
+}
