@@ -4,6 +4,8 @@
 //! The shell around `curfew-controller-core`: TLS, gRPC, the store and the clock are here, every decision is there.
 
 pub mod clock;
+pub mod commands;
+pub mod config;
 pub mod data_dir;
 pub mod driver;
 pub mod kill_point;

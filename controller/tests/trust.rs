@@ -1,6 +1,8 @@
 //! Real handshakes over loopback: who is let in, who is refused with which words on both sides, and that the server
 //! goes on.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 use curfew_controller::data_dir::DataDir;
 use curfew_controller::pki::{Authority, Identity, Issued, Lifetime, Material, PkiSource, TrustDomain};
 use curfew_controller::tls::{Listener, PeerInfo, ServerTls};

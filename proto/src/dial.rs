@@ -82,11 +82,13 @@ impl Credentials {
     }
 
     fn into_config(self) -> Result<ClientConfig, DialError> {
-        let unusable = |error: rustls::Error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                DialError::Credentials { why: "the key does not belong to the certificate".into() }
-            }
-            other => DialError::Credentials { why: other.to_string() },
+        let unusable = |error: rustls::Error| {
+            let why = if matches!(error, rustls::Error::InconsistentKeys(_)) {
+                "the key does not belong to the certificate".into()
+            } else {
+                error.to_string()
+            };
+            DialError::Credentials { why }
         };
         let mut roots = RootCertStore::empty();
         for authority in self.authorities {

@@ -1,5 +1,7 @@
 //! Why a peer was refused, in words, and a log of it that a flood cannot fill.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "the enums matched here are other crates' and open-ended")]
+
 use rustls::{AlertDescription, CertificateError};
 use std::io;
 use std::net::SocketAddr;

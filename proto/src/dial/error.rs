@@ -1,5 +1,7 @@
 //! Why a dial failed, in words that say what to do: TLS's errors and alerts are translated here.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "the enums matched here are other crates' and open-ended")]
+
 use super::pem::PemError;
 use rustls::{AlertDescription, CertificateError};
 use std::error::Error as StdError;

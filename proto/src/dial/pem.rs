@@ -1,5 +1,7 @@
 //! Certificates and keys as PEM, read with errors that name the file and never show its contents.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "the enums matched here are other crates' and open-ended")]
+
 use rustls::pki_types::pem::{Error as SyntaxError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::fmt;
