@@ -1,0 +1,89 @@
+//! What every store must do, shown of the one in SQLite: the claims are in `store/`, and know no implementation.
+
+#[path = "store/build.rs"]
+mod build;
+#[path = "store/conformance.rs"]
+mod conformance;
+#[path = "store/killed.rs"]
+mod killed;
+#[path = "store/model.rs"]
+mod model;
+#[path = "store/random.rs"]
+mod random;
+
+use async_trait::async_trait;
+use conformance::Place;
+use curfew_controller::store::{SqliteStore, Store};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// A directory with a database in it.
+struct Sqlite(TempDir);
+
+impl Sqlite {
+    fn new() -> Sqlite {
+        Sqlite(TempDir::new().expect("a directory"))
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("curfew.db")
+    }
+}
+
+#[async_trait]
+impl Place for Sqlite {
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open(&self.file()).await.expect("a store"))
+    }
+}
+
+macro_rules! sqlite_conforms {
+    ($($module:ident::$claim:ident),+ $(,)?) => {$(
+        #[tokio::test]
+        async fn $claim() {
+            $module::$claim(&Sqlite::new()).await;
+        }
+    )+};
+}
+
+sqlite_conforms!(
+    conformance::a_new_store_is_empty,
+    conformance::what_was_appended_is_there_after_reopening,
+    conformance::a_batch_is_all_or_nothing,
+    conformance::a_second_outcome_is_refused,
+    conformance::an_operation_cannot_end_with_tasks_open,
+    conformance::records_about_what_is_not_there_are_refused,
+    conformance::a_page_of_tasks_continues_where_the_last_ended,
+    conformance::a_page_of_operations_continues_where_the_last_ended,
+    conformance::tasks_are_found_by_outcome,
+    conformance::an_operation_is_found_by_its_request_id,
+    conformance::recovery_returns_exactly_the_unfinished_operations,
+    conformance::late_findings_stand_beside_the_outcome,
+    conformance::late_news_of_what_is_unknown_is_left_out,
+    conformance::pruning_leaves_unfinished_operations_alone,
+    conformance::the_fleet_is_as_it_was_told_last,
+    conformance::a_removed_host_is_forgotten_with_its_ledger,
+    conformance::the_epoch_never_goes_back,
+    conformance::appends_go_on_while_history_is_pruned,
+);
+
+#[test]
+fn counters_equal_what_a_recount_says() {
+    random::the_store_agrees_with_the_model(Sqlite::new);
+}
+
+#[tokio::test]
+async fn a_killed_writer_loses_nothing_acknowledged() {
+    let place = Sqlite::new();
+    killed::nothing_acknowledged_is_lost(&place, &place.file()).await;
+}
+
+/// Not a test of its own: the process that the one above kills.
+#[tokio::test]
+#[ignore = "run by a_killed_writer_loses_nothing_acknowledged in a process of its own"]
+async fn the_writer_that_is_killed() {
+    if let Some(file) = killed::file_of_the_writer() {
+        killed::append_for_ever(&SqliteStore::open(&file).await.expect("a store")).await;
+    }
+}

@@ -1,0 +1,130 @@
+//! Builders of records: operations of any shape, verdicts, guests.
+
+use curfew_controller_core::record::{Record, Started, TargetGuest, TargetHost};
+use curfew_types::outcome::RemainingSession;
+use curfew_types::{
+    GuestId, HostName, OperationId, OperationSpec, Outcome, Reason, Selection, SessionCounts, StatusCode,
+    Verdict, WallTime,
+};
+
+/// When everything here begins.
+pub const BEGIN: WallTime = WallTime(1_795_000_000_000);
+
+pub fn host(number: u32) -> HostName {
+    format!("host-{number}").parse().expect("a host name")
+}
+
+pub fn guest(host: u32, number: u32) -> GuestId {
+    match number % 3 {
+        0 => format!("0c7a9b1e-52d4-4f0e-8d5b-{host:04x}{number:08x}").parse(),
+        1 => format!("host-{host}/qga/vm-{number}").parse(),
+        _ => format!("{host}:{number}").parse(),
+    }
+    .expect("a guest id")
+}
+
+pub fn operation_id(number: u64) -> OperationId {
+    OperationId::new(BEGIN.plus(number), number)
+}
+
+/// An operation with as many guests on its hosts as `guests` says.
+pub fn started(number: u64, guests: &[u32]) -> Started {
+    let mut first = 0;
+    let hosts = guests.iter().zip(0_u32..).map(|(count, place)| {
+        let target = |n| TargetGuest { id: guest(place, n), name: format!("vm-{place}-{n}") };
+        let target_host = TargetHost { host: host(place), first, guests: (0..*count).map(target).collect() };
+        first += count;
+        target_host
+    });
+    let hosts = hosts.collect();
+    let mut spec = OperationSpec::plain(Selection { all: true, ..Selection::default() });
+    spec.request_id = Some(format!("request-{number}"));
+    spec.reason = "maintenance".into();
+    spec.annotations.insert("ticket".into(), number.to_string());
+    Started {
+        id: operation_id(number),
+        spec,
+        requester: "alice".into(),
+        created: BEGIN.plus(number),
+        deadline: BEGIN.plus(number + 1000),
+        digest: u64::MAX - number,
+        hosts,
+    }
+}
+
+pub fn start(started: &Started) -> Record {
+    Record::Started(Box::new(started.clone()))
+}
+
+/// The host's place of a task.
+pub fn place_of(started: &Started, index: u32) -> u32 {
+    let place = started.hosts.partition_point(|host| host.first <= index);
+    // Hosts without guests share the index of the next one.
+    u32::try_from(place).expect("a place") - 1
+}
+
+/// One record for each host that has some of the tasks.
+pub fn finish(started: &Started, tasks: &[(u32, Verdict)], at: WallTime) -> Vec<Record> {
+    let mut records: Vec<Record> = Vec::new();
+    for (index, verdict) in tasks {
+        let place = place_of(started, *index);
+        match records.last_mut() {
+            Some(Record::Finished { host, tasks, .. }) if *host == place => {
+                tasks.push((*index, verdict.clone()))
+            }
+            _ => records.push(Record::Finished {
+                operation: started.id,
+                host: place,
+                tasks: vec![(*index, verdict.clone())],
+                at,
+            }),
+        }
+    }
+    records
+}
+
+/// All that is left of an operation, well ended.
+pub fn finish_all(started: &Started, at: WallTime) -> Vec<Record> {
+    let tasks: Vec<_> = (0..started.task_count()).map(|index| (index, succeeded())).collect();
+    let mut records = finish(started, &tasks, at);
+    records.push(Record::Ended { operation: started.id, at, revision: 7 });
+    records
+}
+
+pub fn late(started: &Started, index: u32, verdict: Verdict, at: WallTime) -> Record {
+    let host = &started.hosts[place_of(started, index) as usize];
+    Record::Late {
+        operation: started.id,
+        host: host.host.clone(),
+        index,
+        guest: host.guests[(index - host.first) as usize].id.clone(),
+        verdict,
+        at,
+    }
+}
+
+pub fn succeeded() -> Verdict {
+    let sessions = SessionCounts { found: 2, ended: 2, ..SessionCounts::default() };
+    Verdict::new(Outcome::Succeeded, StatusCode::Ok, Reason::SessionsEnded, "2 sessions ended")
+        .with_sessions(sessions, Vec::new())
+}
+
+/// A verdict for any number, each outcome among the first nine.
+pub fn verdict(number: u8) -> Verdict {
+    let (code, reason) = match Outcome::ALL[usize::from(number) % 9] {
+        Outcome::Succeeded => return succeeded(),
+        Outcome::NothingToDo => (StatusCode::NoSuchLogonSession, Reason::NoSessions),
+        Outcome::Refused => (StatusCode::VmPaused, Reason::Paused),
+        Outcome::Failed => (StatusCode::Unexpected, Reason::SessionsRemain),
+        Outcome::TimedOut => (StatusCode::TimedOut, Reason::GuestSilent),
+        Outcome::Unreachable => (StatusCode::TimedOut, Reason::HostOffline),
+        Outcome::Unknown => (StatusCode::Unexpected, Reason::NoReport),
+        Outcome::Cancelled => (StatusCode::Ok, Reason::NotStarted),
+        Outcome::Skipped if number < 9 => (StatusCode::Ok, Reason::NotRunningByChoice),
+        Outcome::Skipped => (StatusCode::Ok, Reason::DeadlineBeforeStart),
+    };
+    let sessions = SessionCounts { found: u32::from(number), remaining: 1, ..SessionCounts::default() };
+    let remaining = vec![RemainingSession { id: number.to_string(), user: "bob".into() }];
+    Verdict::new(Outcome::ALL[usize::from(number) % 9], code, reason, format!("case {number}"))
+        .with_sessions(sessions, remaining)
+}

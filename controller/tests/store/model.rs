@@ -1,0 +1,157 @@
+//! The reference: what a store must know after some records, kept in the simplest way.
+
+use crate::build::place_of;
+use curfew_controller::store::{Cancelled, Ended, OperationSummary, StoredTask};
+use curfew_controller_core::record::{CancelScope, Record, RecoveredOperation, Started};
+use curfew_types::{OperationId, OperationState, Outcome, WallTime};
+use std::collections::BTreeMap;
+
+/// Every operation that was not pruned.
+#[derive(Clone, Default)]
+pub struct Model {
+    pub operations: BTreeMap<OperationId, Operation>,
+}
+
+/// An operation, task by task.
+#[derive(Clone)]
+pub struct Operation {
+    pub started: Started,
+    pub tasks: Vec<StoredTask>,
+    until: BTreeMap<u32, WallTime>,
+    cancelled: Option<Cancelled>,
+    pub ended: Option<Ended>,
+}
+
+impl Model {
+    /// Takes one record that is in order.
+    pub fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Started(started) => {
+                self.operations.insert(started.id, Operation::new(started));
+            }
+            Record::Handed { operation, tasks, until, .. } => {
+                let operation = self.known(*operation);
+                for index in tasks {
+                    operation.tasks[*index as usize].handed = true;
+                    operation.until.insert(*index, *until);
+                }
+            }
+            Record::Finished { operation, tasks, at, .. } => {
+                let operation = self.known(*operation);
+                for (index, verdict) in tasks {
+                    operation.tasks[*index as usize].verdict = Some((verdict.clone(), *at));
+                }
+            }
+            Record::Late { operation, index, verdict, at, .. } => {
+                if let Some(operation) = self.operations.get_mut(operation) {
+                    operation.tasks[*index as usize].late.push((verdict.clone(), *at));
+                }
+            }
+            Record::CancelRequested { operation, scope, by, reason, at } => {
+                let cancelled = Cancelled { by: by.clone(), reason: reason.clone(), at: *at };
+                let operation = self.known(*operation);
+                let place = match scope {
+                    CancelScope::Operation => &mut operation.cancelled,
+                    CancelScope::Task(index) => &mut operation.tasks[*index as usize].cancelled,
+                };
+                place.get_or_insert(cancelled);
+            }
+            Record::Ended { operation, at, revision } => {
+                self.known(*operation).ended = Some(Ended { at: *at, revision: *revision });
+            }
+            other => panic!("the model knows operations only: {other:?}"),
+        }
+    }
+
+    /// Forgets what ended before `before`.
+    pub fn prune(&mut self, before: WallTime) {
+        self.operations.retain(|_, operation| operation.ended.is_none_or(|ended| ended.at >= before));
+    }
+
+    /// What a restart must find.
+    pub fn recovered(&self) -> Vec<RecoveredOperation> {
+        let unfinished = self.operations.values().filter(|operation| operation.ended.is_none());
+        unfinished.map(Operation::recovered).collect()
+    }
+
+    fn known(&mut self, id: OperationId) -> &mut Operation {
+        self.operations.get_mut(&id).expect("a known operation")
+    }
+}
+
+impl Operation {
+    fn new(started: &Started) -> Operation {
+        let task = |index| {
+            let host = &started.hosts[place_of(started, index) as usize];
+            let guest = &host.guests[(index - host.first) as usize];
+            StoredTask {
+                index,
+                guest: guest.id.clone(),
+                name: guest.name.clone(),
+                host: host.host.clone(),
+                handed: false,
+                cancelled: None,
+                verdict: None,
+                late: Vec::new(),
+            }
+        };
+        Operation {
+            started: started.clone(),
+            tasks: (0..started.task_count()).map(task).collect(),
+            until: BTreeMap::new(),
+            cancelled: None,
+            ended: None,
+        }
+    }
+
+    /// The recount that the store's counters must equal.
+    pub fn summary(&self) -> OperationSummary {
+        let mut outcomes = [0; Outcome::ALL.len()];
+        let verdicts = || self.tasks.iter().filter_map(|task| task.verdict.as_ref());
+        for (verdict, _) in verdicts() {
+            outcomes[verdict.outcome.place()] += 1;
+        }
+        let started = &self.started;
+        OperationSummary {
+            id: started.id,
+            spec: started.spec.clone(),
+            requester: started.requester.clone(),
+            created: started.created,
+            deadline: started.deadline,
+            digest: started.digest,
+            host_count: u32::try_from(started.hosts.len()).expect("a count"),
+            task_count: started.task_count(),
+            state: match (&self.cancelled, self.ended) {
+                (_, Some(_)) => OperationState::Ended,
+                (Some(_), None) => OperationState::Cancelling,
+                (None, None) => OperationState::Running,
+            },
+            outcomes,
+            ended_well: verdicts().filter(|(verdict, _)| verdict.ended_well()).count() as u64,
+            late_findings: self.late_findings(),
+            cancelled: self.cancelled.clone(),
+            ended: self.ended,
+        }
+    }
+
+    fn late_findings(&self) -> u64 {
+        self.tasks.iter().map(|task| task.late.len() as u64).sum()
+    }
+
+    fn recovered(&self) -> RecoveredOperation {
+        let ended = |task: &StoredTask| task.verdict.clone().map(|(verdict, _)| (task.index, verdict));
+        RecoveredOperation {
+            started: self.started.clone(),
+            handed: self.until.iter().map(|(index, until)| (*index, *until)).collect(),
+            finished: self.tasks.iter().filter_map(ended).collect(),
+            cancelled_by: self.cancelled.as_ref().map(|cancelled| cancelled.by.clone()),
+            cancelled_tasks: self
+                .tasks
+                .iter()
+                .filter(|task| task.cancelled.is_some())
+                .map(|task| task.index)
+                .collect(),
+            late_findings: self.late_findings(),
+        }
+    }
+}
