@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use std::os::unix::process::CommandExt;
@@ -53,7 +53,8 @@ impl GuestLab {
 pub(super) struct Lab {
     pub(super) path: PathBuf,
     pub(super) cgroup: PathBuf,
-    warden: Child,
+    /// There until the lab is dropped.
+    warden: Option<Child>,
 }
 
 impl Lab {
@@ -76,7 +77,7 @@ impl Lab {
             }
             bail!("no lab could be opened: {} ({})", complaint.trim_end(), warden.wait()?);
         };
-        Ok(Self { path: path.into(), cgroup: cgroup.into(), warden })
+        Ok(Self { path: path.into(), cgroup: cgroup.into(), warden: Some(warden) })
     }
 
     /// A script of `tests/guests`.
@@ -99,12 +100,11 @@ impl Lab {
 impl Drop for Lab {
     /// Closes the warden's input and waits for it, so that the next test finds the machine as it was.
     fn drop(&mut self) {
-        drop(self.warden.stdin.take());
-        let deadline = Instant::now() + PATIENCE;
-        while matches!(self.warden.try_wait(), Ok(None)) && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        if !matches!(self.warden.try_wait(), Ok(Some(status)) if status.success()) {
+        let Some(mut warden) = self.warden.take() else { return };
+        let (ended_tx, ended_rx) = mpsc::channel();
+        // Waiting begins with closing the input.
+        std::thread::spawn(move || ended_tx.send(warden.wait()));
+        if !matches!(ended_rx.recv_timeout(PATIENCE), Ok(Ok(status)) if status.success()) {
             tracing::error!(lab = %self.path.display(), "the warden could not clean up after this lab");
         }
     }
