@@ -16,6 +16,17 @@ impl Usage {
     }
 }
 
+/// An operation that was started and is out of sight.
+#[derive(Debug, thiserror::Error)]
+#[error("operation {operation_id} was started and goes on, but cannot be followed")]
+pub struct Unfollowed {
+    /// Its id.
+    pub operation_id: String,
+    /// Why.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
 /// A question to the controller that got no answer, or a refusal.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {attempted}")]

@@ -1,6 +1,6 @@
 //! What the process answers with when it ends. The only place that knows the numbers.
 
-use crate::error::Usage;
+use crate::error::{Unfollowed, Usage};
 use curfew_proto::v1;
 
 /// How a command ended, as scripts see it.
@@ -8,7 +8,7 @@ use curfew_proto::v1;
 pub enum Exit {
     /// 0: every guest ended well, or the question was answered.
     Well,
-    /// 1: some guest did not end well, has not ended yet, or could not be asked for its sessions.
+    /// 1: some guest did not end well, has not ended yet as far as is known, or could not be asked for its sessions.
     NotWell,
     /// 2: the question could not be asked, or was refused as a whole; nothing was started by it.
     NotAsked,
@@ -46,7 +46,12 @@ impl Exit {
 
     /// What an error amounts to.
     pub fn of_error(error: &anyhow::Error) -> Exit {
-        if error.chain().any(<dyn std::error::Error>::is::<Usage>) { Exit::Usage } else { Exit::NotAsked }
+        let has = |is: fn(&(dyn std::error::Error + 'static)) -> bool| error.chain().any(is);
+        match () {
+            () if has(<dyn std::error::Error>::is::<Usage>) => Exit::Usage,
+            () if has(<dyn std::error::Error>::is::<Unfollowed>) => Exit::NotWell,
+            () => Exit::NotAsked,
+        }
     }
 }
 
@@ -85,5 +90,12 @@ mod tests {
         let usage = anyhow::Error::new(Usage::new("--yes is missing")).context("cannot start");
         assert_eq!(Exit::of_error(&usage).code(), 64);
         assert_eq!(Exit::of_error(&anyhow::anyhow!("no connection")).code(), 2);
+    }
+
+    #[test]
+    fn an_operation_that_was_started_and_lost_from_sight_exits_with_1() {
+        let source = "permission denied".into();
+        let unfollowed = Unfollowed { operation_id: "op-1".into(), source };
+        assert_eq!(Exit::of_error(&unfollowed.into()).code(), 1);
     }
 }

@@ -176,7 +176,9 @@ fn deepest(status: &Status) -> String {
         text = inner.to_string();
         cause = inner.source();
     }
-    text
+    // The TLS library's words for a peer that went away carry an address of its manual; HTTP/2 passes on the words
+    // alone, so there is no kind to look at.
+    if text.contains("close_notify") { "the other side closed it".into() } else { text }
 }
 
 #[cfg(test)]
@@ -223,6 +225,14 @@ mod tests {
         let broken = Status::from_error(Box::new(std::io::Error::other("broken")));
         assert!(is_lost(&broken) && is_lost(&Status::unavailable("")));
         assert!(!is_lost(&Status::internal("it broke")) && !is_lost(&Status::not_found("")));
+    }
+
+    #[test]
+    fn a_connection_that_was_closed_is_told_without_the_librarys_words() {
+        let closed =
+            std::io::Error::other("peer closed connection without sending TLS close_notify: https://...");
+        let why = explain(&Status::from_error(Box::new(closed)), AT);
+        assert!(why.headline.ends_with(": the other side closed it"), "{why}");
     }
 
     #[test]

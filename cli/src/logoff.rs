@@ -1,7 +1,7 @@
 //! The main job: ask, start, follow, sum up. Never starts anything that was not confirmed, and never cancels.
 
 use crate::client::{self, Client};
-use crate::error::{CallError, Usage, Why};
+use crate::error::{CallError, Unfollowed, Usage, Why};
 use crate::exit::Exit;
 use crate::follow::{self, Followed};
 use crate::interrupt::{Interrupt, Source};
@@ -103,7 +103,8 @@ pub async fn run(client: &Client, request: LogoffRequest, ui: &mut Ui) -> anyhow
         ui.terminal.note(&format!("The fleet changed since the preview: the operation has {guests}."));
     }
     if request.stays {
-        return follow_to_end(client, &started.id, ui, &mut interrupt).await;
+        let finish = follow_to_end(client, &started.id, &mut ui.terminal, ui.format, &mut interrupt).await;
+        return finish.map_err(|error| lost_from_sight(&started.id, error, ui));
     }
     let summary = Summary::begun(started);
     match ui.format {
@@ -132,16 +133,17 @@ pub fn check_can_confirm(request: &LogoffRequest, ui: &Ui) -> Result<(), Usage> 
 pub async fn follow_to_end(
     client: &Client,
     id: &str,
-    ui: &mut Ui,
+    terminal: &mut Terminal,
+    format: Format,
     interrupt: &mut Interrupt,
 ) -> anyhow::Result<Finish> {
-    let mut progress = Progress::new(&mut ui.terminal);
+    let mut progress = Progress::new(terminal);
     let followed = follow::follow(client, id, interrupt, |news| progress.tell(&news)).await;
     let ended = match followed {
         Ok(Followed::Ended(operation)) => operation,
         Ok(Followed::Left) => {
             progress.end(None);
-            return Ok(leave(&mut ui.terminal, id));
+            return Ok(leave(terminal, id));
         }
         Err(error) => {
             progress.end(None);
@@ -150,11 +152,11 @@ pub async fn follow_to_end(
     };
     progress.end(Some(&ended));
     let summary = tokio::select! {
-        summary = Summary::of(client, *ended, ui.format) => summary?,
+        summary = Summary::of(client, *ended, format) => summary?,
         // Only reading is cut short.
-        () = interrupt.pressed() => return Ok(leave(&mut ui.terminal, id)),
+        () = interrupt.pressed() => return Ok(leave(terminal, id)),
     };
-    summary.write(&mut ui.terminal, ui.format)?;
+    summary.write(terminal, format)?;
     Ok(Finish::Ended(Box::new(summary)))
 }
 
@@ -200,6 +202,11 @@ async fn start(
             Some(_) | None => return Err(error),
         }
     }
+}
+
+fn lost_from_sight(id: &str, error: anyhow::Error, ui: &mut Ui) -> anyhow::Error {
+    tell_the_way_back(&mut ui.terminal, id);
+    Unfollowed { operation_id: id.to_owned(), source: error.into() }.into()
 }
 
 fn left_while_starting(request: &LogoffRequest) -> Why {

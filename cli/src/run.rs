@@ -36,17 +36,18 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 pub async fn run(cli: Cli, mut terminal: Terminal) -> anyhow::Result<Exit> {
     let connection = &cli.connection;
     let contexts = || Contexts::load(connection);
-    match &cli.command {
+    let exit = match &cli.command {
         Command::Completions { shell } => local::completions(*shell, &mut terminal),
         Command::StatusCodes { output } => local::status_codes(output.output, &mut terminal),
         Command::Context(command) => local::context(&contexts()?, command, &mut terminal),
-        Command::Logoff(args) => operation::logoff(args, contexts, terminal).await,
+        // It owns the terminal, since its display does.
+        Command::Logoff(args) => return operation::logoff(args, contexts, terminal).await,
         Command::Preview { spec, limit, output } => {
             let client = contexts()?.connect().await?;
             operation::preview(&client, spec, *limit, output.output, &mut terminal).await
         }
         Command::Operation(command) => {
-            operation::operation(&contexts()?.connect().await?, command, terminal).await
+            operation::operation(&contexts()?.connect().await?, command, &mut terminal).await
         }
         Command::Task(command) => task::task(&contexts()?.connect().await?, command, &mut terminal).await,
         Command::Host(command) => fleet::host(&contexts()?.connect().await?, command, &mut terminal).await,
@@ -54,7 +55,9 @@ pub async fn run(cli: Cli, mut terminal: Terminal) -> anyhow::Result<Exit> {
         Command::Session(command) => {
             fleet::session(&contexts()?.connect().await?, command, &mut terminal).await
         }
-    }
+    }?;
+    terminal.flush()?;
+    Ok(exit)
 }
 
 /// Prints what the parser says: help and version are data, everything else is an error.

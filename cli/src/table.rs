@@ -2,6 +2,8 @@
 //!
 //! Every cell is made safe here; a table never holds more than one page of rows in memory.
 
+mod fit;
+
 use crate::escape;
 use crate::terminal::Terminal;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Width, presets};
@@ -9,8 +11,6 @@ use std::io;
 
 /// Between two columns, as kubectl has it.
 const GAP: u16 = 3;
-/// What a column that may be cut keeps at least: enough to recognise a name by.
-const CUT_MIN: u16 = 8;
 /// Rows drawn together, and so measured together: one page of the longest listing.
 const ROWS_TOGETHER: usize = 1000;
 
@@ -184,7 +184,7 @@ fn draw(
         None => {
             content.iter().enumerate().map(|(at, wide)| *wide.max(widths.get(at).unwrap_or(&1))).collect()
         }
-        Some(limit) if has_header => fit(columns, &content, limit),
+        Some(limit) if has_header => fit::widths(columns, &content, limit),
         Some(_) => std::mem::take(widths),
     };
     // The layout is decided here; the library only cuts, pads and colours.
@@ -210,57 +210,10 @@ fn draw_cell(cell: &Cell) -> comfy_table::Cell {
     let drawn = comfy_table::Cell::new(&cell.text);
     match cell.tone {
         Tone::Plain => drawn,
-        Tone::Good => drawn.fg(comfy_table::Color::Green),
-        Tone::Busy => drawn.fg(comfy_table::Color::Yellow),
-        Tone::Bad => drawn.fg(comfy_table::Color::Red),
+        Tone::Good => drawn.fg(comfy_table::Color::DarkGreen),
+        Tone::Busy => drawn.fg(comfy_table::Color::DarkYellow),
+        Tone::Bad => drawn.fg(comfy_table::Color::DarkRed),
     }
-}
-
-/// How wide each column becomes so that a line fits into `limit`; 0 leaves a column out.
-fn fit(columns: &[Column], content: &[u16], limit: u16) -> Vec<u16> {
-    let least = |at: usize| match columns[at].fit {
-        Fit::Whole => content[at],
-        Fit::Cut | Fit::Extra => content[at].min(CUT_MIN.max(columns[at].title.len() as u16)),
-    };
-    let mut shown: Vec<usize> = (0..columns.len()).collect();
-    let total = |shown: &[usize]| {
-        let gaps = u32::from(GAP) * (shown.len() as u32).saturating_sub(1);
-        shown.iter().map(|at| u32::from(least(*at))).sum::<u32>() + gaps
-    };
-    while total(&shown) > u32::from(limit) {
-        match shown.iter().rposition(|at| columns[*at].fit == Fit::Extra) {
-            Some(extra) => shown.remove(extra),
-            None => break,
-        };
-    }
-    let mut widths = vec![0; columns.len()];
-    shown.iter().for_each(|at| widths[*at] = least(*at));
-    // What is left goes to the columns that were cut, a column at a time, so that short ones become whole first.
-    let mut spare = u32::from(limit).saturating_sub(total(&shown));
-    while spare > 0 {
-        let mut hungry: Vec<usize> = shown.iter().copied().filter(|at| widths[*at] < content[*at]).collect();
-        if hungry.is_empty() {
-            break;
-        }
-        hungry.truncate(spare as usize);
-        spare -= hungry.len() as u32;
-        hungry.iter().for_each(|at| widths[*at] += 1);
-    }
-    let over = shrink_by(&widths, &shown, limit);
-    if over > 0 {
-        // Not even the ids fit: the widest column is cut, since a line that wraps is worse.
-        if let Some(widest) = shown.iter().copied().max_by_key(|at| widths[*at]) {
-            widths[widest] = widths[widest].saturating_sub(over).max(CUT_MIN);
-        }
-    }
-    widths
-}
-
-/// By how much the columns are wider than the terminal.
-fn shrink_by(widths: &[u16], shown: &[usize], limit: u16) -> u16 {
-    let gaps = u32::from(GAP) * (shown.len() as u32).saturating_sub(1);
-    let total = shown.iter().map(|at| u32::from(widths[*at])).sum::<u32>() + gaps;
-    u16::try_from(total.saturating_sub(u32::from(limit))).unwrap_or(u16::MAX)
 }
 
 #[cfg(test)]
@@ -313,11 +266,11 @@ mod tests {
     fn at_40_columns_ids_stay_whole_and_what_is_left_out_is_said() {
         let (text, notes) = drawn(Some(40));
         insta::assert_snapshot!(text, @r#"
-        ID       GUEST       SESSIONS   HOST
-        op-1/0   desk-1             3   host-07…
-        op-1/1   山田太郎…         12   host-07…
+        ID       GUEST                  SESSIONS
+        op-1/0   desk-1                        3
+        op-1/1   山田太郎のデスクト…          12
         "#);
-        assert_eq!(notes, "(1 column does not fit; -o yaml shows everything)\n");
+        assert_eq!(notes, "(2 columns do not fit; -o yaml shows everything)\n");
     }
 
     #[test]

@@ -170,7 +170,8 @@ impl Terminal {
                 self.is_reader_gone = true;
                 Ok(())
             }
-            other => other,
+            Err(error) => Err(io::Error::new(error.kind(), format!("cannot write the data: {error}"))),
+            Ok(()) => Ok(()),
         }
     }
 }

@@ -23,6 +23,11 @@ async fn a_watch_that_is_cut_resumes_from_the_last_revision() {
         said.stderr
     );
     assert_eq!(said.stderr.matches("connected again").count(), 2, "{}", said.stderr);
+    assert!(
+        said.stderr.contains("was lost: the other side closed it; trying again in 250ms"),
+        "{}",
+        said.stderr
+    );
     assert!(!said.stderr.to_lowercase().contains("cancel"), "{}", said.stderr);
     assert!(said.stdout.starts_with("op-0123456789abc ended: 3 of 3 guests ended well"), "{}", said.stdout);
 }

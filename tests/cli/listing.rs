@@ -92,6 +92,19 @@ async fn labels_are_set_and_removed_in_one_call() {
     assert_eq!(fake.asked(), ["label host-0 {\"rack\": \"r1\"} [\"env\"]"]);
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn data_that_cannot_be_written_is_an_error() {
+    let fake = Fake::start(Script { hosts: hosts(3), ..Script::default() }).await;
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let run =
+        crate::program::command(fake.config(), &["host", "list"]).stdout(full).stderr(Stdio::piped()).spawn();
+    let output = run.expect("curfew starts").wait_with_output().await.expect("it ends");
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(stderr, "error: cannot write the data: No space left on device (os error 28)\n");
+}
+
 #[tokio::test]
 async fn a_reader_that_goes_away_ends_a_listing_quietly() {
     let fake = Fake::start(Script { hosts: hosts(20_000), ..Script::default() }).await;

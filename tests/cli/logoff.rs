@@ -85,6 +85,19 @@ async fn a_start_without_an_answer_is_asked_again_with_the_same_request_id() {
 }
 
 #[tokio::test]
+async fn an_operation_that_was_started_and_cannot_be_followed_exits_with_1_and_says_how_to_come_back() {
+    let fake = Fake::start(logoff_script(Vec::new())).await;
+    let said = curfew(fake.config(), &["logoff", "--all", "--yes"]).await;
+    assert_eq!((said.exit, said.stdout.as_str()), (Some(1), ""));
+    assert!(said.stderr.contains("curfew operation watch op-0123456789abc"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("was started and goes on, but cannot be followed: cannot watch"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[tokio::test]
 async fn ctrl_c_leaves_the_operation_alone_and_says_how_to_come_back() {
     let watch = Watch { pictures: vec![operation(1, 1)], then: Then::Silence };
     let fake = Fake::start(logoff_script(vec![watch])).await;

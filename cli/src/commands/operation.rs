@@ -39,7 +39,9 @@ pub async fn logoff(
     let mut ui = Ui { terminal, format: args.output.output, interrupts: Source::CtrlC };
     logoff::check_can_confirm(&request, &ui)?;
     let client = contexts()?.connect().await?;
-    Ok(logoff::run(&client, request, &mut ui).await?.exit())
+    let finish = logoff::run(&client, request, &mut ui).await?;
+    ui.terminal.flush()?;
+    Ok(finish.exit())
 }
 
 /// `curfew preview`.
@@ -78,31 +80,31 @@ pub async fn preview(
 pub async fn operation(
     client: &Client,
     command: &OperationCommand,
-    mut terminal: Terminal,
+    terminal: &mut Terminal,
 ) -> anyhow::Result<Exit> {
     match command {
-        OperationCommand::List(args) => list(client, args, &mut terminal).await,
+        OperationCommand::List(args) => list(client, args, terminal).await,
         OperationCommand::Show { id, output } => {
             let operation = follow::get(client, id).await?;
-            output::show(&mut terminal, output.output, &operation)?;
+            output::show(terminal, output.output, &operation)?;
             Ok(Exit::Well)
         }
         OperationCommand::Watch { id, output } => {
-            let mut ui = Ui { terminal, format: output.output, interrupts: Source::CtrlC };
-            let mut interrupt = ui.interrupts.listen();
-            Ok(logoff::follow_to_end(client, id, &mut ui, &mut interrupt).await?.exit())
+            let mut interrupt = Source::CtrlC.listen();
+            let finish = logoff::follow_to_end(client, id, terminal, output.output, &mut interrupt).await?;
+            Ok(finish.exit())
         }
         OperationCommand::Wait { id, timeout, output } => {
-            let operation = wait(client, id, *timeout, &mut terminal).await?;
+            let operation = wait(client, id, *timeout, terminal).await?;
             if operation.state() != v1::OperationState::Ended {
                 terminal.note(&format!("The wait ran out: operation {id} is still running."));
             }
             let summary = Summary::of(client, operation, output.output).await?;
-            summary.write(&mut terminal, output.output)?;
+            summary.write(terminal, output.output)?;
             Ok(summary.exit())
         }
         OperationCommand::Cancel { id, reason, output } => {
-            cancel(client, id, reason.as_deref(), output.output, &mut terminal).await
+            cancel(client, id, reason.as_deref(), output.output, terminal).await
         }
     }
 }
