@@ -1,5 +1,6 @@
 //! Hosts that come and go: what a hello means for the tasks that were handed over, and what an inventory may say.
 
+use crate::action::Frame;
 use crate::core::Core;
 use crate::fleet::{GUESTS_PER_HOST_MAX, Host};
 use crate::record::Record;
@@ -28,7 +29,7 @@ pub struct Welcome {
     pub epoch: u64,
     /// Whether the whole inventory is to be sent.
     pub send_inventory: bool,
-    /// Findings up to here are stored.
+    /// Findings up to here are stored, as the agent knows; what it does not know yet follows in a frame.
     pub acknowledged_sequence: u64,
 }
 
@@ -71,6 +72,11 @@ impl Core {
         if lost {
             self.give_up_on_lost_ledger(name);
         }
+        // The welcome says only what the agent knows already. What this store has beyond that, an ordinary frame says,
+        // which waits until it is durable: the welcome itself also goes out while the store is away.
+        if acknowledged > pending {
+            self.send(name, Frame::Acknowledge(acknowledged), false);
+        }
         for progress in &hello.unfinished {
             self.take_progress(name, progress);
         }
@@ -80,7 +86,7 @@ impl Core {
             self.touch(operation);
         }
         self.settle(now);
-        Ok(Welcome { epoch: self.epoch, send_inventory, acknowledged_sequence: acknowledged })
+        Ok(Welcome { epoch: self.epoch, send_inventory, acknowledged_sequence: pending })
     }
 
     /// An agent that has seen a higher epoch has met a controller of this fleet that knew more: a backup was

@@ -251,6 +251,8 @@ impl Core {
         let Some(run) = self.runs.remove(&id) else { return };
         if let Some(call) = run.call {
             self.calls.remove(&call);
+            // A call of this very turn has not gone out: a finished task asks for nothing more.
+            self.actions.retain(|action| !matches!(action, Action::Call { call: own, .. } if *own == call));
         }
         self.progress.remove(&id);
         self.conclude(now, id, run.guest.clone(), verdict, follow_up);

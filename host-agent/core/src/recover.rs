@@ -144,7 +144,7 @@ impl Books {
                 for target in &mut targets {
                     target.asked = 1;
                 }
-                let acting = Acting { guest_boot, targets, new: 0, asked_at: at, rounds: 1, seen: false };
+                let acting = Acting { at, guest_boot, targets, new: 0, asked_at: at, rounds: 1, seen: false };
                 let id = key(operation, index);
                 match self.runs.get_mut(&id) {
                     Some((_, run)) => {
@@ -196,7 +196,7 @@ fn acting_entry(id: TaskId, acting: &Acting) -> Entry {
     Entry::Acting {
         operation: id.operation,
         index: id.index,
-        at: acting.asked_at,
+        at: acting.at,
         guest_boot: acting.guest_boot.clone(),
         targets: acting.targets.clone(),
     }

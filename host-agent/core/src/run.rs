@@ -65,6 +65,8 @@ pub(crate) struct Run {
 /// What the act moment fixed, and what has been seen since.
 #[derive(Debug)]
 pub(crate) struct Acting {
+    /// The act moment: the task's time counts from here.
+    pub(crate) at: Mono,
     pub(crate) guest_boot: String,
     pub(crate) targets: Vec<Target>,
     /// Sessions that began after the act moment, at the last look.
@@ -109,6 +111,12 @@ impl Run {
     /// Whether ending sessions is allowed at `now`.
     pub(crate) fn may_end(&self, now: Mono) -> bool {
         !self.in_doubt && !self.cancel && now < self.expires && now < self.deadline
+    }
+
+    /// Whether any session may have been told to end: one was, or a request is out whose answer is not known.
+    pub(crate) fn may_have_asked(&self) -> bool {
+        let is_asking = self.call.is_some() && matches!(self.phase, Phase::Ending { .. });
+        is_asking || self.acting.as_ref().is_some_and(Acting::any_asked)
     }
 
     pub(crate) fn counts(&self) -> SessionCounts {

@@ -101,8 +101,9 @@ impl Core {
                 Ok(EndReply::Asked) => target.asked += 1,
                 Ok(EndReply::Gone | EndReply::NotThatSession) => target.gone = true,
                 Ok(EndReply::TooLate) => {}
-                // A request without an answer may have been carried out all the same.
-                Err(error) if error.code == StatusCode::TimedOut => {
+                // A request without an answer, or with one that nobody can explain, may have been carried out all the
+                // same.
+                Err(error) if matches!(error.code, StatusCode::TimedOut | StatusCode::Unexpected) => {
                     target.asked += 1;
                     run.last_error = Some(error);
                 }
@@ -166,6 +167,7 @@ impl Core {
         run.phase = Phase::Ending { turn: 0 };
         run.next = now.mono;
         run.acting = Some(Acting {
+            at: now.mono,
             guest_boot: list.boot.clone(),
             targets: targets.clone(),
             new: 0,

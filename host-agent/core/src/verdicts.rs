@@ -32,7 +32,7 @@ pub(crate) fn nothing_to_do() -> Verdict {
 pub(crate) fn cancelled(run: &Run) -> Verdict {
     let (reason, why) = match &run.acting {
         None => (Reason::NotStarted, "cancelled before the agent began"),
-        Some(acting) if !acting.any_asked() => {
+        Some(_) if !run.may_have_asked() => {
             (Reason::BeforeAnySession, "cancelled before any session was ended")
         }
         Some(_) => (Reason::AfterSomeSessions, "cancelled after sessions had been told to end"),
@@ -122,8 +122,7 @@ pub(crate) fn unverified(run: &Run, error: &Error) -> Verdict {
 
 /// Some sessions could not even be told to end.
 pub(crate) fn denied(run: &Run, error: &Error) -> Verdict {
-    let any_asked = run.acting.as_ref().is_some_and(Acting::any_asked);
-    let outcome = if any_asked { Outcome::Failed } else { Outcome::Refused };
+    let outcome = if run.may_have_asked() { Outcome::Failed } else { Outcome::Refused };
     let reason =
         if error.code == StatusCode::AccessDenied { Reason::AccessDenied } else { Reason::FeatureMissing };
     Verdict::new(outcome, error.code, reason, error.message.as_str())

@@ -1,0 +1,330 @@
+//! The invariants of DESIGN.md section 5, each checked at the event that could break it, against what is true.
+
+use crate::happening::Down;
+use crate::network::HEARTBEAT_MS;
+use crate::truth::{Accepted, Act};
+use crate::world::World;
+use curfew_agent_core::Entry;
+use curfew_controller_core::Frame;
+use curfew_controller_core::record::Record;
+use curfew_types::{GuestId, OperationId, Outcome, Reason, SessionKey, Stage, TaskId, Verdict};
+use std::collections::HashMap;
+
+/// Time past a limit that the machinery itself may take: a tick that comes late, a slow append.
+const SLACK_MS: u64 = 2_000;
+
+impl World {
+    /// An entry reaches an agent's disk.
+    pub(crate) fn check_entry(&mut self, host: usize, entry: &Entry) {
+        match entry {
+            Entry::Accepted { operation, expires, tasks, .. } => {
+                let expires = self.hosts[host].clocks.moment_of(*expires);
+                for task in tasks {
+                    self.check_accepted(host, TaskId { operation: *operation, index: task.index }, expires);
+                }
+            }
+            Entry::Acting { operation, index, guest_boot, targets, .. } => {
+                let id = TaskId { operation: *operation, index: *index };
+                let targets = Some(targets.iter().map(|target| target.session.clone()).collect());
+                let act = Act { at: self.t, guest_boot: guest_boot.clone(), targets };
+                if let Some(before) = self.truth.acts.insert(id, act) {
+                    let text = format!("{id} had its act moment at {} and again at {}", before.at, self.t);
+                    self.truth.fail(2, text);
+                }
+            }
+            Entry::Finished { operation, index, guest, verdict, sequence, .. } => {
+                let id = TaskId { operation: *operation, index: *index };
+                let mut said = self.truth.hosts[host].said.values().filter(|(of, _)| *of == id);
+                if self.truth.hosts[host].finished.contains(&id) && said.all(|(_, before)| before != verdict) {
+                    self.truth.fail(1, format!("host {host} finished {id} in another way than before"));
+                }
+                self.truth.hosts[host].finished.insert(id);
+                self.truth.guests.insert(id, guest.clone());
+                self.truth.hosts[host].said.insert(*sequence, (id, verdict.clone()));
+                self.check_finding(host, id, verdict);
+            }
+            Entry::Said { finding, sequence, .. } => {
+                let id = TaskId { operation: finding.operation, index: finding.index };
+                self.truth.hosts[host].said.insert(*sequence, (id, finding.verdict.clone()));
+                if finding.late {
+                    self.check_finding(host, id, &finding.verdict);
+                }
+            }
+            Entry::Acknowledged { sequence } => self.truth.hosts[host].acknowledged = *sequence,
+            Entry::Summary { .. } | Entry::EpochSeen { .. } | Entry::FollowUpOver { .. } => {}
+        }
+    }
+
+    /// Invariant 10: only a fresh order of the newest epoch is taken, once, and with no more time than it had.
+    fn check_accepted(&mut self, host: usize, id: TaskId, expires: u64) {
+        let accepted = Accepted { at: self.t, expires, boot: self.hosts[host].boot };
+        let known = &mut self.truth.hosts[host];
+        let ordered = known.orders.get(&id).copied();
+        let again = known.accepted.contains_key(&id) || known.finished.contains(&id);
+        let at_most = ordered.unwrap_or(0);
+        known.accepted.insert(id, Accepted { expires: expires.min(at_most), ..accepted });
+        let mut said = known.said.values().filter(|(of, _)| *of == id);
+        if said.any(|(_, verdict)| verdict.reason == Reason::NotStarted) {
+            self.truth.fail(5, format!("host {host} takes {id} up, whose cancel it has confirmed"));
+        } else if again {
+            self.truth.fail(10, format!("host {host} accepted {id} twice"));
+        } else if ordered.is_none() {
+            self.truth.fail(10, format!("host {host} accepted {id} without a fresh order"));
+        }
+    }
+
+    /// What an agent says of a guest fits what is true of it.
+    fn check_finding(&mut self, host: usize, id: TaskId, verdict: &Verdict) {
+        let Some(guest) = self.truth.guests.get(&id) else { return };
+        let Some(guest) = self.guests.iter().find(|known| known.id == *guest && known.host == host) else {
+            return;
+        };
+        let act = self.truth.acts.get(&id);
+        let problem = match (verdict.outcome, verdict.reason) {
+            (Outcome::NothingToDo, _) => {
+                let since = self.truth.hosts[host].accepted.get(&id).map_or(self.t, |accepted| accepted.at);
+                (!guest.was_empty_within(since, self.t)).then(|| "somebody was logged on all the time".into())
+            }
+            (Outcome::Succeeded, Reason::GuestStopped) => {
+                let went = guest.is_off() || act.is_some_and(|act| act.guest_boot != guest.boot_name());
+                (!went).then(|| "the guest has not stopped".to_owned())
+            }
+            (Outcome::Succeeded, _) => {
+                let targets = act.and_then(|act| act.targets.as_ref()).into_iter().flatten();
+                let left: Vec<_> = targets.filter(|key| guest.has(key)).collect();
+                (!left.is_empty() || act.is_none()).then(|| format!("{left:?} are still there"))
+            }
+            _ => None,
+        };
+        if let Some(problem) = problem {
+            self.truth.fail(0, format!("{id} is said to have ended as {verdict:?}, but {problem}"));
+        }
+    }
+
+    /// A call to end a session leaves an agent. Tells for which task, as its own hello says.
+    pub(crate) fn check_end_call(&mut self, host: usize, guest: &GuestId, key: &SessionKey) -> Option<TaskId> {
+        let agent = self.hosts[host].process.as_ref()?;
+        let hello = agent.core.hello(Vec::new(), 0);
+        let ending = hello.unfinished.iter().filter(|progress| progress.stage == Stage::Ending);
+        let mut ids = ending.map(|progress| TaskId { operation: progress.operation, index: progress.index });
+        let id = ids.find(|id| self.truth.guests.get(id) == Some(guest));
+        let Some(id) = id else {
+            self.truth.fail(3, format!("host {host} ends {key:?} for no task"));
+            return None;
+        };
+        let t = self.t;
+        let boot = key.boot.clone();
+        let act = self.truth.acts.entry(id).or_insert(Act { at: t, guest_boot: boot, targets: None });
+        let acted = act.at;
+        // The ledger is asked as it is on disk, whatever the observer noted.
+        let is_target = self.hosts[host].ledger.iter().any(|entry| {
+            matches!(entry, Entry::Acting { operation, index, targets, .. }
+                if *operation == id.operation && *index == id.index
+                    && targets.iter().any(|target| target.session == *key))
+        });
+        let began = self.began(key);
+        if began.is_some_and(|began| began > acted) {
+            let text = format!("{id} ends {key:?}, which began after its act moment at {acted}");
+            self.truth.fail(2, text);
+        } else if !is_target {
+            self.truth.fail(3, format!("{id} ends {key:?}, which no ledger holds as its target"));
+        } else if !self.truth.hosts[host].accepted.contains_key(&id) {
+            self.truth.fail(3, format!("{id} ends {key:?} without having been accepted"));
+        }
+        Some(id)
+    }
+
+    fn began(&self, key: &SessionKey) -> Option<u64> {
+        let sessions = self.guests.iter().flat_map(|guest| &guest.sessions);
+        sessions.filter(|session| session.key == *key).map(|session| session.began).next()
+    }
+
+    /// A session is told to end, in truth.
+    pub(crate) fn check_effect(&mut self, host: usize, guest: usize, task: Option<TaskId>, key: &SessionKey) {
+        let Some(id) = task else {
+            return self.truth.fail(3, format!("{key:?} is ended for nobody"));
+        };
+        self.truth.effects.entry(id).or_default().push(key.clone());
+        let t = self.t;
+        if let Some(began) = self.began(key)
+            && self.truth.acts.get(&id).is_some_and(|act| began > act.at)
+        {
+            self.truth.fail(2, format!("{key:?} began after the act moment of {id} and is ended"));
+        }
+        if let Some(accepted) = self.truth.hosts[host].accepted.get(&id).copied() {
+            if t > accepted.expires {
+                self.truth.fail(10, format!("{id} expired at {} and ends {key:?}", accepted.expires));
+            }
+            if accepted.boot != self.hosts[host].boot {
+                self.truth.fail(10, format!("{id} is of an earlier boot of host {host} and ends {key:?}"));
+            }
+        }
+        if self.truth.guests.get(&id) != Some(&self.guests[guest].id) {
+            self.truth.fail(6, format!("{id} ends {key:?}, which is in another guest"));
+        }
+        if self.truth.forgotten.contains(&id.operation) {
+            return;
+        }
+        let kept = self.controller.disk.operations.get(&id.operation);
+        if let Some(verdict) = kept.and_then(|kept| kept.finished.get(&id.index))
+            && let Some(invariant) = says_nobody_was_ended(verdict)
+        {
+            let text = format!("{id} ended as {verdict:?}, and after that ends {key:?}");
+            self.truth.fail(invariant, text);
+        }
+    }
+
+    /// A record reaches the controller's disk.
+    pub(crate) fn check_durable(&mut self, record: &Record) {
+        if let Record::Started(started) = record {
+            self.truth.open.insert(started.id);
+        }
+        if let Record::Ended { operation, .. } = record {
+            self.truth.open.remove(operation);
+            let kept = self.controller.disk.operations.get(operation);
+            let complete =
+                kept.is_some_and(|kept| kept.finished.len() as u64 == u64::from(kept.started.task_count()));
+            if !complete {
+                self.truth.fail(7, format!("{operation} ended before all of its tasks"));
+            }
+        }
+        if let Record::Finished { operation, tasks, .. } = record {
+            for (index, verdict) in tasks {
+                self.check_outcome(TaskId { operation: *operation, index: *index }, verdict);
+            }
+        }
+    }
+
+    /// An outcome is about to be stored: the only one of its task, and true.
+    fn check_outcome(&mut self, id: TaskId, verdict: &Verdict) {
+        let Some(kept) = self.controller.disk.operations.get(&id.operation) else {
+            return self.truth.fail(3, format!("{id} ended, and its operation is not stored"));
+        };
+        if let Some(before) = kept.finished.get(&id.index) {
+            let text = format!("{id} ended as {before:?} and again as {verdict:?}");
+            return self.truth.fail(1, text);
+        }
+        if self.truth.forgotten.contains(&id.operation) {
+            return;
+        }
+        let handed = kept.handed.contains_key(&id.index);
+        if verdict.outcome == Outcome::Unreachable && handed {
+            self.truth.fail(0, format!("{id} ends as unreachable, but its order was handed over"));
+        }
+        if verdict.outcome == Outcome::Unknown && !handed {
+            self.truth.fail(0, format!("{id} ends as unknown, but no order was handed over"));
+        }
+        let effects = self.truth.effects.get(&id);
+        if let (Some(effects), Some(invariant)) = (effects, says_nobody_was_ended(verdict)) {
+            let text = format!("{id} ends as {verdict:?}, but it has ended {effects:?}");
+            self.truth.fail(invariant, text);
+        }
+    }
+
+    /// Invariant 4, after each stored turn: the window, and one task of a guest between ordered and done.
+    pub(crate) fn check_limits(&mut self, records: &[Record]) {
+        if !records.iter().any(|record| matches!(record, Record::Handed { .. })) {
+            return;
+        }
+        let mut busy: HashMap<&GuestId, TaskId> = HashMap::new();
+        let mut problem = None;
+        for (id, kept) in self.controller.disk.operations.iter().filter(|(_, kept)| !kept.ended) {
+            if self.truth.forgotten.contains(id) {
+                continue;
+            }
+            let under_way: Vec<u32> =
+                kept.handed.keys().filter(|index| !kept.finished.contains_key(index)).copied().collect();
+            let limit = kept.started.spec.max_in_flight;
+            if limit.is_some_and(|limit| under_way.len() as u64 > u64::from(limit)) {
+                problem = Some(format!("{id} has {under_way:?} under way, more than {limit:?}"));
+            }
+            for index in under_way {
+                let task = TaskId { operation: *id, index };
+                let guests = kept.started.hosts.iter().flat_map(|host| (host.first..).zip(&host.guests));
+                let guest = guests.into_iter().find(|(at, _)| *at == index).map(|(_, guest)| &guest.id);
+                if let Some(other) = guest.and_then(|guest| busy.insert(guest, task)) {
+                    problem = Some(format!("{other} and {task} have the same guest at the same time"));
+                }
+            }
+        }
+        if let Some(text) = problem {
+            self.truth.fail(4, text);
+        }
+    }
+
+    /// Invariant 3: what the controller acknowledges to an agent is on its disk.
+    pub(crate) fn check_acknowledgement(&mut self, stream: u64, frame: &Down) {
+        let (Down::Frame(Frame::Acknowledge(up_to))
+        | Down::Welcome(curfew_controller_core::Welcome { acknowledged_sequence: up_to, .. })) = frame
+        else {
+            return;
+        };
+        let Some(open) = self.network.stream(stream) else { return };
+        if open.agent != self.hosts[open.host].processes {
+            return;
+        }
+        let host = &self.truth.hosts[open.host];
+        let disk = &self.controller.disk;
+        let claimed = host.said.range(host.acknowledged + 1..up_to.saturating_add(1).max(host.acknowledged + 1));
+        let mut missing = claimed.filter(|(_, (id, verdict))| !disk.holds(id.operation, id.index, verdict));
+        if let Some((sequence, finding)) = missing.next()
+            && !self.truth.was_restored
+        {
+            let text = format!("finding {sequence} ({finding:?}) is acknowledged and not stored");
+            self.truth.fail(3, text);
+        }
+    }
+
+    /// Invariant 7, after each event: no operation outlives its deadline while controller and store are there.
+    pub(crate) fn check_deadlines(&mut self) {
+        if !self.controller.is_up() || self.controller.store_is_away {
+            return;
+        }
+        let over = |id: &&OperationId| {
+            let Some(kept) = self.controller.disk.operations.get(id) else { return false };
+            let deadline = self.controller.clocks.moment_of_wall(kept.started.deadline) + HEARTBEAT_MS;
+            self.t > deadline.max(self.truth.healthy_since + 2 * HEARTBEAT_MS) + SLACK_MS
+        };
+        let late = self.truth.open.iter().find(over).copied();
+        if let Some(id) = late {
+            self.truth.fail(7, format!("{id} is past its deadline and has not ended"));
+        }
+    }
+
+    /// When everything is mended and all time is over: everything has ended, and everything that was said is stored.
+    pub(crate) fn check_end(&mut self) {
+        if let Some(id) = self.truth.open.first().copied() {
+            self.truth.fail(7, format!("{id} never ended"));
+        }
+        for place in 0..self.hosts.len() {
+            let Some(agent) = &self.hosts[place].process else {
+                self.truth.fail(0, format!("agent {place} never came back"));
+                continue;
+            };
+            let last = self.truth.hosts[place].said.keys().next_back().copied().unwrap_or(0);
+            let first_pending = agent.core.hello(Vec::new(), 0).first_pending_sequence;
+            if !agent.core.is_idle() {
+                self.truth.fail(7, format!("agent {place} still has tasks"));
+            } else if first_pending <= last {
+                self.truth.fail(3, format!("findings {first_pending} to {last} of agent {place} stay unsaid"));
+            }
+            let host = &self.truth.hosts[place];
+            let disk = &self.controller.disk;
+            let missing = host.said.values().find(|(id, said)| !disk.holds(id.operation, id.index, said));
+            if let Some(missing) = missing.filter(|_| !self.truth.was_restored).cloned() {
+                self.truth.fail(3, format!("agent {place} said {missing:?}, which is stored nowhere"));
+            }
+        }
+    }
+}
+
+/// The invariant that a later or earlier end of a session would break, for outcomes that deny any.
+fn says_nobody_was_ended(verdict: &Verdict) -> Option<u8> {
+    match verdict.outcome {
+        Outcome::Cancelled => (verdict.reason != Reason::AfterSomeSessions).then_some(5),
+        Outcome::Skipped if verdict.reason == Reason::Excluded => Some(6),
+        Outcome::Skipped | Outcome::Refused | Outcome::Unreachable | Outcome::NothingToDo => Some(0),
+        Outcome::TimedOut if verdict.sessions.found == 0 => Some(0),
+        Outcome::Succeeded | Outcome::Failed | Outcome::TimedOut | Outcome::Unknown => None,
+    }
+}

@@ -1,0 +1,24 @@
+//! The simulation: both real cores on a virtual clock, over a lossy network, with disks that crash between write and
+//! sync, guests that freeze and reboot, and operators who change their minds. After every event the invariants of
+//! DESIGN.md section 5 are checked against what is true; at the end everything is mended and must come to an end.
+//!
+//! `CURFEW_SIM_SEEDS` sets how many seeds are run, `CURFEW_SIM_SEED` replays one and prints its log.
+
+mod agent_shell;
+mod books;
+mod clock;
+mod controller_shell;
+mod disk;
+mod guest;
+mod happening;
+mod invariants;
+mod network;
+mod operator;
+mod plan;
+mod planted;
+mod provider;
+mod rng;
+mod seeds;
+mod shrink;
+mod truth;
+mod world;

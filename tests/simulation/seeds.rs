@@ -1,0 +1,70 @@
+//! The seeds that are run: enough in CI to meet rare things, split so that every core of the machine has its share.
+
+use crate::plan::Plan;
+use crate::shrink;
+use crate::world::{Planted, Run};
+
+/// Seeds in CI, unless the environment says otherwise.
+const SEEDS_DEFAULT: u64 = 2_400;
+/// Tests that share them.
+const SHARES: u64 = 4;
+
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn run_share(share: u64) {
+    let seeds = from_environment("CURFEW_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT);
+    let mut outcomes = [0; 9];
+    for seed in (0..seeds).filter(|seed| seed % SHARES == share) {
+        let plan = Plan::draw(seed);
+        let run = Run::of(&plan, Planted::default(), false);
+        assert!(run.violation.is_none(), "{}", shrink::explain(&plan, Planted::default()));
+        for (sum, count) in outcomes.iter_mut().zip(run.outcomes) {
+            *sum += count;
+        }
+    }
+    // A simulation in which something never happens proves nothing about it.
+    if seeds >= SEEDS_DEFAULT {
+        assert!(outcomes.iter().all(|count| *count > 0), "some outcome never came up: {outcomes:?}");
+    }
+}
+
+#[test]
+fn every_invariant_holds_for_the_first_share_of_seeds() {
+    run_share(0);
+}
+
+#[test]
+fn every_invariant_holds_for_the_second_share_of_seeds() {
+    run_share(1);
+}
+
+#[test]
+fn every_invariant_holds_for_the_third_share_of_seeds() {
+    run_share(2);
+}
+
+#[test]
+fn every_invariant_holds_for_the_fourth_share_of_seeds() {
+    run_share(3);
+}
+
+#[test]
+fn the_seed_of_the_environment_is_replayed() {
+    let seed = from_environment("CURFEW_SIM_SEED").unwrap_or(0);
+    let plan = Plan::draw(seed);
+    let run = Run::of(&plan, Planted::default(), false);
+    assert!(run.violation.is_none(), "{}", shrink::explain(&plan, Planted::default()));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in 0..20 {
+        let plan = Plan::draw(seed);
+        let (one, other) =
+            (Run::of(&plan, Planted::default(), true), Run::of(&plan, Planted::default(), true));
+        assert_eq!(one.log, other.log, "seed {seed}");
+        assert_eq!(one.happened, other.happened);
+    }
+}

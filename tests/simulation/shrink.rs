@@ -1,0 +1,58 @@
+//! Making a failing run short: events are left out, in halves and then one by one, as long as it still fails alike.
+
+use crate::plan::Plan;
+use crate::world::{Planted, Run};
+
+/// Most runs spent on one failure.
+const RUNS_MAX: usize = 400;
+/// Last lines of a log that are shown.
+const LINES_MAX: usize = 160;
+
+/// The shortest plan found that breaks the same invariant as `plan` does.
+fn shortest(plan: &Plan, planted: Planted, invariant: u8) -> Plan {
+    let mut best = plan.clone();
+    let mut runs = 0;
+    let mut step = best.events.len().div_ceil(2);
+    while step > 0 && runs < RUNS_MAX {
+        let mut from = 0;
+        let mut shorter = false;
+        while from < best.events.len() && runs < RUNS_MAX {
+            let mut candidate = best.clone();
+            candidate.events.drain(from..(from + step).min(best.events.len()));
+            runs += 1;
+            let run = Run::of(&candidate, planted, false);
+            if run.violation.is_some_and(|violation| violation.invariant == invariant) {
+                best = candidate;
+                shorter = true;
+            } else {
+                from += step;
+            }
+        }
+        if !shorter || step > 1 {
+            step = if step == 1 { 0 } else { step.div_ceil(2) };
+        }
+    }
+    best
+}
+
+/// Everything a person needs to understand a failure: the seed, the invariant, and the shortest log found.
+pub(crate) fn explain(plan: &Plan, planted: Planted) -> String {
+    let Some(violation) = Run::of(plan, planted, false).violation else {
+        return format!("seed {}: no violation", plan.seed);
+    };
+    let short = shortest(plan, planted, violation.invariant);
+    let run = Run::of(&short, planted, true);
+    let text = run.violation.map_or_else(String::new, |violation| violation.text);
+    let skipped = run.log.len().saturating_sub(LINES_MAX);
+    let log = run.log[skipped..].join("\n");
+    format!(
+        "seed {} breaks invariant {}: {text}\nreplay it with CURFEW_SIM_SEED={}\n{} of {} planned events are \
+         enough; hosts {:?}; {skipped} earlier lines left out\n{log}",
+        plan.seed,
+        violation.invariant,
+        plan.seed,
+        short.events.len(),
+        plan.events.len(),
+        short.hosts,
+    )
+}

@@ -1,0 +1,191 @@
+//! What is true, kept by an observer who sees everything: who was ended when and for whom, what was promised when.
+//!
+//! Nothing here looks into a core. Violations name the invariant of DESIGN.md section 5; 0 stands for a report that
+//! does not fit what happened.
+
+use crate::books::Watcher;
+use crate::disk::Disk;
+use curfew_controller_core::record::Record;
+use curfew_types::agent::Order;
+use curfew_types::{GuestId, OperationId, Reason, SessionKey, TaskId, Verdict};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// Something that must never happen, and did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Violation {
+    /// The invariant's number, or 0.
+    pub(crate) invariant: u8,
+    /// In words.
+    pub(crate) text: String,
+}
+
+/// A task as an agent accepted it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Accepted {
+    pub(crate) at: u64,
+    /// After this moment nobody's session may be ended.
+    pub(crate) expires: u64,
+    /// The boot of the host.
+    pub(crate) boot: u64,
+}
+
+/// A task's act moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Act {
+    pub(crate) at: u64,
+    pub(crate) guest_boot: String,
+    /// As the ledger holds them; `None` while only a call showed that the moment is past.
+    pub(crate) targets: Option<Vec<SessionKey>>,
+}
+
+/// What the observer knows of one host.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AtHost {
+    pub(crate) epoch: u64,
+    /// The stream that the controller holds to be live.
+    pub(crate) attached: Option<u64>,
+    pub(crate) accepted: HashMap<TaskId, Accepted>,
+    pub(crate) finished: HashSet<TaskId>,
+    /// Orders that may be taken, and until when their tasks may run.
+    pub(crate) orders: HashMap<TaskId, u64>,
+    /// Findings by number.
+    pub(crate) said: BTreeMap<u64, (TaskId, Verdict)>,
+    /// Findings that the agent knows to be stored.
+    pub(crate) acknowledged: u64,
+}
+
+/// The observer's notes.
+pub(crate) struct Truth {
+    pub(crate) violation: Option<Violation>,
+    pub(crate) hosts: Vec<AtHost>,
+    pub(crate) guests: HashMap<TaskId, GuestId>,
+    pub(crate) acts: HashMap<TaskId, Act>,
+    pub(crate) effects: HashMap<TaskId, Vec<SessionKey>>,
+    pub(crate) published: HashMap<TaskId, Verdict>,
+    pub(crate) watchers: HashMap<OperationId, Watcher>,
+    pub(crate) open: BTreeSet<OperationId>,
+    /// Since when controller and store are both there.
+    pub(crate) healthy_since: u64,
+    /// What a restored backup has forgotten; outcomes of these say what the backup knows, not what was.
+    pub(crate) forgotten: HashSet<OperationId>,
+    pub(crate) was_restored: bool,
+}
+
+impl Truth {
+    pub(crate) fn new(hosts: usize) -> Truth {
+        Truth {
+            violation: None,
+            hosts: vec![AtHost::default(); hosts],
+            guests: HashMap::new(),
+            acts: HashMap::new(),
+            effects: HashMap::new(),
+            published: HashMap::new(),
+            watchers: HashMap::new(),
+            open: BTreeSet::new(),
+            healthy_since: 0,
+            forgotten: HashSet::new(),
+            was_restored: false,
+        }
+    }
+
+    /// Notes the first violation.
+    pub(crate) fn fail(&mut self, invariant: u8, text: String) {
+        self.violation.get_or_insert(Violation { invariant, text });
+    }
+
+    pub(crate) fn epoch_met(&mut self, host: usize, epoch: u64) {
+        let known = &mut self.hosts[host].epoch;
+        *known = (*known).max(epoch);
+    }
+
+    /// An order reaches an agent. Only one of the newest epoch, with time left, may be taken.
+    pub(crate) fn order_met(&mut self, host: usize, order: &Order, expires: u64) {
+        for task in &order.tasks {
+            let id = TaskId { operation: order.operation, index: task.index };
+            self.guests.insert(id, task.guest.clone());
+            if order.epoch >= self.hosts[host].epoch && order.remaining_ms > 0 {
+                let known = self.hosts[host].orders.entry(id).or_default();
+                *known = (*known).max(expires);
+            }
+        }
+        self.epoch_met(host, order.epoch);
+    }
+
+    pub(crate) fn is_of_older_epoch(&self, host: usize, order: &Order) -> bool {
+        order.epoch < self.hosts[host].epoch
+    }
+
+    pub(crate) fn ledger_lost(&mut self, host: usize) {
+        let attached = self.hosts[host].attached;
+        self.hosts[host] = AtHost { attached, ..AtHost::default() };
+    }
+
+    /// Two live streams of one identity: the newer is refused until the older is dead.
+    pub(crate) fn attached(&mut self, host: usize, stream: u64, taken: bool) {
+        let before = self.hosts[host].attached;
+        if taken == before.is_some() {
+            self.fail(10, format!("stream {stream} of host {host} came while {before:?} was live: taken {taken}"));
+        }
+        if taken {
+            self.hosts[host].attached = Some(stream);
+        }
+    }
+
+    /// The controller learns that a stream is dead.
+    pub(crate) fn detached(&mut self, host: usize, stream: u64) {
+        if self.hosts[host].attached == Some(stream) {
+            self.hosts[host].attached = None;
+        }
+    }
+
+    /// The controller has forgotten the host.
+    pub(crate) fn removed(&mut self, host: usize) {
+        self.hosts[host].attached = None;
+    }
+
+    pub(crate) fn is_attached(&self, host: usize) -> bool {
+        self.hosts[host].attached.is_some()
+    }
+
+    pub(crate) fn controller_died(&mut self) {
+        for host in &mut self.hosts {
+            host.attached = None;
+        }
+        // Watchers resume with the next controller from what they saw last.
+    }
+
+    /// An older store takes over: what was stored since is nobody's promise any more.
+    pub(crate) fn restored(&mut self, before: &Disk, backup: &Disk) {
+        self.was_restored = true;
+        for id in before.operations.keys() {
+            let known = backup.operations.get(id);
+            if known.is_none_or(|kept| !kept.ended) {
+                self.forgotten.insert(*id);
+                self.watchers.remove(id);
+                self.published.retain(|task, _| {
+                    task.operation != *id || known.is_some_and(|kept| kept.finished.contains_key(&task.index))
+                });
+            }
+        }
+        self.open = backup.operations.iter().filter(|(_, kept)| !kept.ended).map(|(id, _)| *id).collect();
+    }
+
+    /// Invariant 9: while the store is away nothing starts, and no time runs out.
+    pub(crate) fn check_record_while(&mut self, away: bool, record: &Record) {
+        if !away {
+            return;
+        }
+        if let Record::Handed { operation, tasks, .. } = record {
+            self.fail(9, format!("tasks {tasks:?} of {operation} were started while the store was away"));
+        }
+        if let Record::Finished { operation, tasks, .. } = record {
+            for (index, verdict) in tasks {
+                let by_time = [Reason::NoReport, Reason::HostOffline, Reason::DeadlineBeforeStart];
+                if by_time.contains(&verdict.reason) {
+                    let text = format!("{operation}/{index} ended while the store was away: {verdict:?}");
+                    self.fail(9, text);
+                }
+            }
+        }
+    }
+}
