@@ -72,7 +72,7 @@ fn execute(cli: Cli) -> anyhow::Result<String> {
     let Some(command) = cli.command else { return run(&cli.flags) };
     match command {
         Command::Run => run(&cli.flags),
-        Command::Init(args) => init::init(&quiet(&cli.flags)?, &args),
+        Command::Init(args) => init::init(&cli.flags, &quiet(&cli.flags)?, &args),
         Command::AgentCert(args) => certificates::agent(&quiet(&cli.flags)?, &args),
         Command::OperatorCert(args) => certificates::operator(&quiet(&cli.flags)?, &args),
         Command::Backup(args) => runtime()?.block_on(backup::backup(&quiet(&cli.flags)?, &args)),

@@ -6,6 +6,8 @@
 mod authority;
 mod issue;
 mod material;
+#[cfg(test)]
+mod tests;
 
 pub use authority::{Authority, Origin};
 pub use curfew_proto::identity::{Identity, IdentityError, Leaf, TrustDomain};

@@ -103,17 +103,13 @@ pub(super) async fn restore(config: &Config, args: &RestoreArgs) -> anyhow::Resu
     if let Err(error) = put_back(&source, &dir).await {
         // The directory was empty before: it is again, so that the restore can be tried anew.
         drop(lock);
-        empty(&dir)
-            .context("cannot take back what was restored so far")
-            .map_err(|second| {
-                tracing::warn!("{second:#}");
-            })
-            .ok();
+        if let Err(second) = empty(&dir) {
+            tracing::warn!("cannot take back what was restored so far: {second:#}");
+        }
         return Err(error);
     }
     Ok(format!(
-        "Restored the backup of {} into {}. Start the controller: it goes on from there, and tells agents that what \
-         happened since is unknown to it.\n",
+        "Restored the backup of {} into {}. Start the controller: it goes on from what was known then.\n",
         manifest.made_at,
         dir.path().display()
     ))

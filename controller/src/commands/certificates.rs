@@ -95,7 +95,7 @@ pub(super) fn write_identity(
         let present = bearer(&certificate);
         if present.as_ref() != Some(identity) {
             let present = present.map_or("something else".to_owned(), |present| present.to_string());
-            bail!("{} holds the identity of {present}; give another directory", out.display());
+            bail!("{} holds the identity of {present}, which stays; use another directory", out.display());
         }
     }
     ensure_private_dir(out)?;

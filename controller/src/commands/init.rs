@@ -3,7 +3,7 @@
 
 use super::absolute;
 use super::certificates::{local_endpoint, present, write_identity};
-use crate::config::Config;
+use crate::config::{Config, Flags};
 use crate::data_dir::{DataDir, ensure_private_dir, write_private};
 use crate::pki::{Authority, Identity, Material, Origin, PkiSource, server_names};
 use anyhow::{Context as _, ensure};
@@ -33,7 +33,7 @@ pub(super) struct InitArgs {
     endpoint: Option<String>,
 }
 
-pub(super) fn init(config: &Config, args: &InitArgs) -> anyhow::Result<String> {
+pub(super) fn init(flags: &Flags, config: &Config, args: &InitArgs) -> anyhow::Result<String> {
     ensure!(
         config.pki == PkiSource::BuiltIn,
         "this controller uses a PKI of your own (`pki` is set), so there is no authority to make; have it issue your \
@@ -51,9 +51,11 @@ pub(super) fn init(config: &Config, args: &InitArgs) -> anyhow::Result<String> {
     let identity_dir = base.join(&args.context);
     // The context first: a name that is taken must be found out before files are written beside it.
     let text = merged_context(&context_file, config, args)?;
-    let made = ensure_operator(&identity_dir, &authority, &operator)?;
+    let made = ensure_operator(&identity_dir, &authority, &operator)
+        .with_context(|| format!("cannot make {operator} the operator of context {:?}", args.context))?;
     write_private(&context_file, text.as_bytes())?;
 
+    let line = command_line(flags)?;
     let authority = match origin {
         Origin::Made => "made",
         Origin::Found => "found",
@@ -72,8 +74,8 @@ pub(super) fn init(config: &Config, args: &InitArgs) -> anyhow::Result<String> {
         operator,
         args.context,
         context_file.display(),
-        command_line(config),
-        command_line(config),
+        line,
+        line,
     ))
 }
 
@@ -133,11 +135,33 @@ fn ensure_operator(out: &Path, authority: &Authority, operator: &Identity) -> an
     Ok(format!("certificate issued until {}", until(issued.not_after)))
 }
 
-/// How this controller is started with the settings of now, as far as they are not the file's.
-fn command_line(config: &Config) -> String {
-    let mut line = "curfew-controller".to_owned();
-    if config.data_dir != Path::new(crate::config::DEFAULT_DATA_DIR) {
-        line.push_str(&format!(" --data-dir {}", config.data_dir.display()));
+/// How this controller is started with the settings that were typed; the file's are read again anyway.
+fn command_line(flags: &Flags) -> anyhow::Result<String> {
+    let mut words = vec!["curfew-controller".to_owned()];
+    let mut say = |flag: &str, value: &str| words.extend([flag.to_owned(), quoted(value)]);
+    if let Some(config) = &flags.config {
+        say("--config", &absolute(config)?.display().to_string());
     }
-    line
+    if let Some(data_dir) = &flags.data_dir {
+        say("--data-dir", &absolute(data_dir)?.display().to_string());
+    }
+    if let Some(listen) = &flags.listen {
+        say("--listen", listen);
+    }
+    for name in &flags.names {
+        say("--name", name);
+    }
+    if let Some(domain) = &flags.trust_domain {
+        say("--trust-domain", domain);
+    }
+    Ok(words.join(" "))
+}
+
+/// A word that a shell reads back as it is.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,@=+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
