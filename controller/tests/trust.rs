@@ -10,7 +10,7 @@ use curfew_controller::data_dir::DataDir;
 use curfew_controller::pki::{Authority, Identity, Lifetime, Material, PkiSource, TrustDomain};
 use curfew_controller::tls::{Listener, ServerTls};
 use curfew_proto::dial::DialError;
-use door::{Door, HANDSHAKE_TIMEOUT, authority, dial, words};
+use door::{Door, authority, dial, words};
 use rustls::HandshakeKind;
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
@@ -124,16 +124,27 @@ async fn garbage_is_refused_and_named() {
 
 #[tokio::test]
 async fn a_stalled_handshake_delays_nobody_and_is_given_up() {
-    let door = Door::open().await;
+    let patience = Duration::from_secs(4);
+    let door = Door::open_for(patience).await;
     let mut stalled = Vec::new();
     for _ in 0..100 {
         stalled.push(door.raw().await);
     }
     let mut half = door.raw().await;
     half.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01]).await.unwrap();
-    tokio::time::timeout(HANDSHAKE_TIMEOUT, door.serves_a_good_client()).await.unwrap();
-    door.log.expect(&["WARN", "it did not finish the handshake within 1.5 s"]).await;
+    tokio::time::timeout(patience, door.serves_a_good_client()).await.unwrap();
+    assert!(!door.log.text().contains("did not finish"), "they were given up before the good one was served");
+    door.log.expect(&["WARN", "it did not finish the handshake within 4 s"]).await;
     door.serves_a_good_client().await;
+}
+
+#[tokio::test]
+async fn an_older_tls_is_refused() {
+    let door = Door::open().await;
+    let old = door.tls_of(Some(&door.operator()), &[&rustls::version::TLS12]);
+    let error = door.try_shake(&old).await.unwrap_err();
+    assert!(error.to_string().contains("ProtocolVersion"), "{error}");
+    door.log.expect(&["WARN", "it does not speak TLS 1.3 as needed here"]).await;
 }
 
 #[tokio::test]

@@ -53,7 +53,9 @@ pub(super) fn init(flags: &Flags, config: &Config, args: &InitArgs) -> anyhow::R
     let text = merged_context(&context_file, config, args)?;
     let made = ensure_operator(&identity_dir, &authority, &operator)
         .with_context(|| format!("cannot make {operator} the operator of context {:?}", args.context))?;
-    write_private(&context_file, text.as_bytes())?;
+    // People keep such files elsewhere and link them: the link stays, what it points to is replaced.
+    let written = context_file.canonicalize().unwrap_or_else(|_| context_file.clone());
+    write_private(&written, text.as_bytes())?;
 
     let line = command_line(flags)?;
     let authority = match origin {

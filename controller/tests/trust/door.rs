@@ -2,7 +2,7 @@
 
 use curfew_controller::data_dir::DataDir;
 use curfew_controller::pki::{Authority, Identity, Issued, Material, PkiSource, TrustDomain};
-use curfew_controller::tls::{Listener, PeerInfo, ServerTls};
+use curfew_controller::tls::{HANDSHAKE_TIMEOUT, Listener, PeerInfo, ServerTls};
 use curfew_proto::dial::{Credentials, Dial, DialError};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -19,9 +19,6 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Short, so that the stalled handshake's test is quick; long enough for a loaded machine's good ones.
-pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_millis(1500);
-
 /// What was logged on this thread, where the whole test runs.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
@@ -33,7 +30,7 @@ impl Log {
 
     /// Waits until a line has all the parts.
     pub(crate) async fn expect(&self, parts: &[&str]) {
-        for _ in 0..400 {
+        for _ in 0..1000 {
             if self.text().lines().any(|line| parts.iter().all(|part| line.contains(part))) {
                 return;
             }
@@ -80,6 +77,10 @@ pub(crate) fn authority(domain: &str) -> (TempDir, DataDir, Authority) {
 
 impl Door {
     pub(crate) async fn open() -> Door {
+        Door::open_for(HANDSHAKE_TIMEOUT).await
+    }
+
+    pub(crate) async fn open_for(handshake_timeout: Duration) -> Door {
         let log = Log::default();
         let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
         let logging = tracing::subscriber::set_default(subscriber);
@@ -89,7 +90,7 @@ impl Door {
         let tls = ServerTls::new(material).unwrap();
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), tls)
             .unwrap()
-            .with_handshake_timeout(HANDSHAKE_TIMEOUT);
+            .with_handshake_timeout(handshake_timeout);
         let address = listener.local_addr().unwrap();
         let peers = Arc::new(Mutex::new(Vec::new()));
         let seen = peers.clone();
@@ -132,11 +133,19 @@ impl Door {
 
     /// A client with TLS of its own, to do what [`Dial`] never does.
     pub(crate) fn tls(&self, issued: Option<&Issued>) -> TlsConnector {
+        self.tls_of(issued, rustls::DEFAULT_VERSIONS)
+    }
+
+    pub(crate) fn tls_of(
+        &self,
+        issued: Option<&Issued>,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> TlsConnector {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.certificate().clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_root_certificates(roots);
         let mut config = match issued {
@@ -152,8 +161,12 @@ impl Door {
     }
 
     pub(crate) async fn shake(&self, connector: &TlsConnector) -> TlsStream<TcpStream> {
+        self.try_shake(connector).await.unwrap()
+    }
+
+    pub(crate) async fn try_shake(&self, connector: &TlsConnector) -> std::io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from("localhost").unwrap();
-        connector.connect(name, self.raw().await).await.unwrap()
+        connector.connect(name, self.raw().await).await
     }
 }
 
