@@ -120,7 +120,8 @@ impl World {
         if !std::mem::replace(&mut stream.agent_open, false) || self.hosts[host].processes != process {
             return;
         }
-        let Some(agent) = self.hosts[host].process.as_mut().filter(|agent| agent.stream == Some(number)) else {
+        let Some(agent) = self.hosts[host].process.as_mut().filter(|agent| agent.stream == Some(number))
+        else {
             return;
         };
         agent.stream = None;
@@ -262,7 +263,8 @@ impl World {
                 }
                 Action::Send(report) => {
                     let agent = self.hosts[place].process.as_ref();
-                    if let Some(stream) = agent.filter(|agent| agent.welcomed).and_then(|agent| agent.stream) {
+                    if let Some(stream) = agent.filter(|agent| agent.welcomed).and_then(|agent| agent.stream)
+                    {
                         self.log(|| format!("agent {place} reports {report:?}"));
                         self.send_up(stream, Up::Report(report));
                     }

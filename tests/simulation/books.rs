@@ -49,6 +49,22 @@ impl World {
         }
     }
 
+    /// After a turn nothing waits that could start: whoever waits for its turn does so because the window is full.
+    pub(crate) fn check_nothing_idles(&mut self) {
+        let Some(core) = self.controller.core.as_ref().filter(|core| !core.store_is_away()) else { return };
+        for view in core.operations().filter(|view| view.state == OperationState::Running) {
+            let in_flight: u64 = view.stages[Stage::Ordered as usize..].iter().sum();
+            if view.spec.max_in_flight.is_some_and(|limit| in_flight >= u64::from(limit)) {
+                continue;
+            }
+            let tasks = core.tasks(view.id, 0, usize::MAX).unwrap_or_default();
+            if let Some(task) = tasks.iter().find(|task| task.waiting_for.starts_with("its turn")) {
+                let text = format!("{} waits for {:?}, and nothing keeps it", task.id, task.waiting_for);
+                return self.truth.fail(0, text);
+            }
+        }
+    }
+
     /// Checks what is published against a recount, against what was published before, and against the store.
     pub(crate) fn check_published(&mut self, snapshot: &Snapshot) {
         let view = &snapshot.operation;

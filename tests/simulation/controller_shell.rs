@@ -25,6 +25,7 @@ pub(crate) struct Controller {
     pub(crate) backup: Option<Disk>,
     pub(crate) store_is_away: bool,
     pub(crate) doomed: Option<(CrashPoint, u64)>,
+    pub(crate) stopping: bool,
     inbox: VecDeque<Input>,
     /// The turn that is being appended.
     appending: Option<Turn>,
@@ -35,7 +36,10 @@ pub(crate) struct Controller {
 
 /// What the driver takes in.
 pub(crate) enum Input {
-    Attach { stream: u64, hello: Box<curfew_types::agent::Hello> },
+    Attach {
+        stream: u64,
+        hello: Box<curfew_types::agent::Hello>,
+    },
     Event(Event),
     /// An operator's request, by its place in the plan.
     Asked(usize),
@@ -63,6 +67,7 @@ impl Controller {
             backup: None,
             store_is_away: false,
             doomed: None,
+            stopping: false,
             inbox: VecDeque::new(),
             appending: None,
             backlog: VecDeque::new(),
@@ -90,6 +95,7 @@ impl World {
         let now = controller.clocks.now(self.t);
         controller.core = Some(Core::recover(now, settings, controller.disk.recovered()));
         controller.wakes_at = u64::MAX;
+        controller.stopping = false;
         self.truth.healthy_since = self.t;
         self.log(|| "the controller starts".into());
         self.controller_turn();
@@ -110,7 +116,14 @@ impl World {
             Up::Report(report) => Input::Event(Event::Reported { host, session: number, report }),
             Up::Inventory { guests, removed, replace, digest } => {
                 let upserts = guests;
-                Input::Event(Event::InventoryChanged { host, session: number, replace, upserts, removed, digest })
+                Input::Event(Event::InventoryChanged {
+                    host,
+                    session: number,
+                    replace,
+                    upserts,
+                    removed,
+                    digest,
+                })
             }
         };
         self.controller_takes(input);
@@ -157,6 +170,10 @@ impl World {
         let Some(core) = &mut self.controller.core else { return };
         core.handle(now, Event::Tick);
         self.drain(&mut turn);
+        // Now and then is enough: what idles does so for long.
+        if self.happened.is_multiple_of(16) && !self.controller.stopping {
+            self.check_nothing_idles();
+        }
         if !self.controller.backlog.is_empty() {
             let rest = self.carry_out_urgent(turn);
             self.controller.backlog.push_back(rest);

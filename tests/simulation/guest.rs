@@ -98,8 +98,11 @@ impl Guest {
         let serial = self.next_session;
         self.next_session += 1;
         // Ids are reused after a while, as they are in life.
-        let key =
-            SessionKey { boot: self.boot_name(), id: format!("c{}", serial % 4), began_us: t * 1000 + serial };
+        let key = SessionKey {
+            boot: self.boot_name(),
+            id: format!("c{}", serial % 4),
+            began_us: t * 1000 + serial,
+        };
         if self.sessions.iter().any(|session| session.key.id == key.id) {
             return;
         }
@@ -163,7 +166,9 @@ impl Guest {
                 Some(Error::new(StatusCode::VmNotRunning, "it is off"))
             }
             Condition::Paused => Some(Error::new(StatusCode::VmPaused, "it is paused")),
-            Condition::NotAvailable => Some(Error::new(StatusCode::AdditionsNotAvail, "no agent answers yet")),
+            Condition::NotAvailable => {
+                Some(Error::new(StatusCode::AdditionsNotAvail, "no agent answers yet"))
+            }
             Condition::Flaky if rng.chance(40) => Some(Error::new(StatusCode::Unexpected, "something broke")),
             Condition::Frozen | Condition::Unlistable | Condition::Denied | Condition::Flaky => None,
         }

@@ -35,7 +35,8 @@ impl World {
             Entry::Finished { operation, index, guest, verdict, sequence, .. } => {
                 let id = TaskId { operation: *operation, index: *index };
                 let mut said = self.truth.hosts[host].said.values().filter(|(of, _)| *of == id);
-                if self.truth.hosts[host].finished.contains(&id) && said.all(|(_, before)| before != verdict) {
+                if self.truth.hosts[host].finished.contains(&id) && said.all(|(_, before)| before != verdict)
+                {
                     self.truth.fail(1, format!("host {host} finished {id} in another way than before"));
                 }
                 self.truth.hosts[host].finished.insert(id);
@@ -102,7 +103,12 @@ impl World {
     }
 
     /// A call to end a session leaves an agent. Tells for which task, as its own hello says.
-    pub(crate) fn check_end_call(&mut self, host: usize, guest: &GuestId, key: &SessionKey) -> Option<TaskId> {
+    pub(crate) fn check_end_call(
+        &mut self,
+        host: usize,
+        guest: &GuestId,
+        key: &SessionKey,
+    ) -> Option<TaskId> {
         let agent = self.hosts[host].process.as_ref()?;
         let hello = agent.core.hello(Vec::new(), 0);
         let ending = hello.unfinished.iter().filter(|progress| progress.stage == Stage::Ending);
@@ -265,7 +271,8 @@ impl World {
         }
         let host = &self.truth.hosts[open.host];
         let disk = &self.controller.disk;
-        let claimed = host.said.range(host.acknowledged + 1..up_to.saturating_add(1).max(host.acknowledged + 1));
+        let claimed =
+            host.said.range(host.acknowledged + 1..up_to.saturating_add(1).max(host.acknowledged + 1));
         let mut missing = claimed.filter(|(_, (id, verdict))| !disk.holds(id.operation, id.index, verdict));
         if let Some((sequence, finding)) = missing.next()
             && !self.truth.was_restored
@@ -306,7 +313,8 @@ impl World {
             if !agent.core.is_idle() {
                 self.truth.fail(7, format!("agent {place} still has tasks"));
             } else if first_pending <= last {
-                self.truth.fail(3, format!("findings {first_pending} to {last} of agent {place} stay unsaid"));
+                self.truth
+                    .fail(3, format!("findings {first_pending} to {last} of agent {place} stay unsaid"));
             }
             let host = &self.truth.hosts[place];
             let disk = &self.controller.disk;

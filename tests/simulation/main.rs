@@ -9,6 +9,7 @@ mod books;
 mod clock;
 mod controller_shell;
 mod disk;
+mod fate;
 mod guest;
 mod happening;
 mod invariants;

@@ -164,9 +164,11 @@ impl World {
                 if let Some(stream) = self.network.stream_mut(number) {
                     stream.cut = true;
                 }
-                let (one, other) = (self.chances.network.between(0, 500), self.chances.network.between(0, 500));
+                let (one, other) =
+                    (self.chances.network.between(0, 500), self.chances.network.between(0, 500));
                 self.agenda.put(t + 2 * HEARTBEAT_MS + one, Happening::AgentNotices { stream: number });
-                self.agenda.put(t + 2 * HEARTBEAT_MS + other, Happening::ControllerNotices { stream: number });
+                self.agenda
+                    .put(t + 2 * HEARTBEAT_MS + other, Happening::ControllerNotices { stream: number });
             }
         }
     }

@@ -226,12 +226,7 @@ impl Draw {
     }
 
     fn crash_point(&mut self) -> CrashPoint {
-        self.rng.pick(&[
-            CrashPoint::Idle,
-            CrashPoint::BeforeSync,
-            CrashPoint::AfterSync,
-            CrashPoint::Halfway,
-        ])
+        self.rng.pick(&[CrashPoint::Idle, CrashPoint::BeforeSync, CrashPoint::AfterSync, CrashPoint::Halfway])
     }
 
     fn by_chance(&mut self) -> Planned {
@@ -241,9 +236,7 @@ impl Draw {
         match self.rng.place(32) {
             0..=3 => Planned::AgentCrashes { host: self.host(), point: self.crash_point(), ms: short },
             4 => Planned::AgentStops { host: self.host(), ms: short },
-            5 => {
-                Planned::HostReboots { host: self.host(), ms: short, guests_survive: self.rng.chance(60) }
-            }
+            5 => Planned::HostReboots { host: self.host(), ms: short, guests_survive: self.rng.chance(60) },
             6 => Planned::LedgerLost { host: self.host(), ms: short },
             7 | 8 => Planned::LedgerRewritten { host: self.host() },
             9..=11 => Planned::ControllerCrashes {

@@ -67,7 +67,8 @@ impl World {
 
     pub(crate) fn call_reached(&mut self, place: usize) {
         let call = &self.calls[place];
-        let is_orphan = self.hosts[call.host].process.is_none() || self.hosts[call.host].processes != call.process;
+        let is_orphan =
+            self.hosts[call.host].process.is_none() || self.hosts[call.host].processes != call.process;
         if self.hosts[call.host].boot != call.boot || (is_orphan && self.chances.guests.chance(30)) {
             return;
         }

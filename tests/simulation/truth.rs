@@ -124,7 +124,10 @@ impl Truth {
     pub(crate) fn attached(&mut self, host: usize, stream: u64, taken: bool) {
         let before = self.hosts[host].attached;
         if taken == before.is_some() {
-            self.fail(10, format!("stream {stream} of host {host} came while {before:?} was live: taken {taken}"));
+            self.fail(
+                10,
+                format!("stream {stream} of host {host} came while {before:?} was live: taken {taken}"),
+            );
         }
         if taken {
             self.hosts[host].attached = Some(stream);

@@ -172,7 +172,7 @@ impl Core {
         self.touch(task.operation);
         if self.busy.get(&guest) == Some(&task) {
             self.busy.remove(&guest);
-            self.wake_next(&guest);
+            self.wake_waiting(&guest);
         }
     }
 

@@ -124,6 +124,13 @@ impl Core {
     }
 
     fn hand_over(&mut self, now: Now, id: OperationId, place: u32, tasks: Vec<u32>) {
+        self.mark_handed(now, id, place, tasks.clone());
+        self.send_orders(now, id, place, &tasks);
+        self.repeat_later(now, id, place);
+    }
+
+    /// Writes down that tasks are with their agent, and until when an outcome must have come.
+    pub(crate) fn mark_handed(&mut self, now: Now, id: OperationId, place: u32, tasks: Vec<u32>) {
         let heartbeat = self.settings.heartbeat_ms;
         let Some(operation) = self.operations.get_mut(&id) else { return };
         let life = 2 * operation.spec.task_timeout_ms + ORDER_SLACK_MS;
@@ -133,10 +140,8 @@ impl Core {
             operation.tasks[*index as usize].until = until;
         }
         let until_wall = now.wall.plus(remaining + heartbeat);
-        self.record(Record::Handed { operation: id, host: place, tasks: tasks.clone(), until: until_wall });
-        self.send_orders(now, id, place, &tasks);
+        self.record(Record::Handed { operation: id, host: place, tasks, until: until_wall });
         self.timers.set(until, Timer::OrdersOver { operation: id, host: place });
-        self.repeat_later(now, id, place);
     }
 
     /// Sends orders for tasks that were marked as handed over; those whose time is over are left out.
@@ -217,11 +222,11 @@ impl Core {
         }
     }
 
-    /// Gives a guest that became free to the next task that waits for it.
-    pub(crate) fn wake_next(&mut self, guest: &GuestId) {
-        let Some(waiting) = self.awaiting.get_mut(guest) else { return };
-        let mut woken = None;
-        while let Some(task) = waiting.pop_front() {
+    /// Lets every task that waits for a guest try again, now that the guest is free. The first to have its turn gets
+    /// it and the others wait anew: whoever is woken alone may have no turn for long, or be cancelled meanwhile.
+    pub(crate) fn wake_waiting(&mut self, guest: &GuestId) {
+        // Put in front of their hosts' queues from last to first, so that they keep their order.
+        for task in self.awaiting.remove(guest).into_iter().flatten().rev() {
             let operation = self.operations.get_mut(&task.operation);
             let Some(operation) =
                 operation.filter(|operation| operation.tasks[task.index as usize].stage == Stage::Queued)
@@ -234,14 +239,7 @@ impl Core {
             if !std::mem::replace(&mut host.in_ready, true) {
                 operation.ready.push_back(place);
             }
-            woken = Some(task.operation);
-            break;
-        }
-        if waiting.is_empty() {
-            self.awaiting.remove(guest);
-        }
-        if let Some(operation) = woken {
-            self.touch(operation);
+            self.touch(task.operation);
         }
     }
 }

@@ -19,7 +19,7 @@ impl Core {
             known.counter = known.counter.max(report.ledger.counter);
         }
         for progress in &report.progress {
-            self.take_progress(name, progress);
+            self.take_progress(now, name, progress);
         }
         if report.findings.is_empty() || report.first_sequence > before + 1 {
             // A gap: a frame before this one was lost. The agent says it all again, so nothing is taken here.
@@ -55,8 +55,8 @@ impl Core {
     }
 
     /// Moves a task forward; it never goes back, and only its own host may speak of it.
-    pub(crate) fn take_progress(&mut self, name: &HostName, progress: &TaskProgress) {
-        let Some(operation) = self.operations.get_mut(&progress.operation) else { return };
+    pub(crate) fn take_progress(&mut self, now: Now, name: &HostName, progress: &TaskProgress) {
+        let Some(operation) = self.operations.get(&progress.operation) else { return };
         let place = operation.place_of(name);
         let Some(task) = operation.task(progress.index).filter(|task| Some(task.host) == place) else {
             return;
@@ -68,10 +68,13 @@ impl Core {
         }
         let id = TaskId { operation: progress.operation, index: progress.index };
         if !task.handed {
-            // Only a store older than its agents sends here: the guest is at work, whatever this store remembers.
-            let guest = task.guest.clone();
+            // Only a store older than its agents comes here: the task is under way, whatever this store remembers.
+            // From now on it is remembered, and waited for no longer than if this controller had ordered it.
+            let (guest, place) = (task.guest.clone(), task.host);
             self.busy.entry(guest).or_insert(id);
+            self.mark_handed(now, id.operation, place, vec![id.index]);
         }
+        let Some(operation) = self.operations.get_mut(&id.operation) else { return };
         operation.update(progress.index, |task| {
             task.handed = true;
             task.stage = progress.stage;

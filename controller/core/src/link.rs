@@ -78,7 +78,7 @@ impl Core {
             self.send(name, Frame::Acknowledge(acknowledged), false);
         }
         for progress in &hello.unfinished {
-            self.take_progress(name, progress);
+            self.take_progress(now, name, progress);
         }
         for (operation, place) in self.parts_of(name) {
             self.make_host_ready(now, operation, place);

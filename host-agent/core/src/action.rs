@@ -18,8 +18,8 @@ pub enum Action {
         guest: GuestId,
         /// What to ask.
         request: Request,
-        /// Time that it may take, in milliseconds, counted from the turn's `now` and not from when the ledger's disk
-        /// let it go out. After it nobody's session may be ended by this call.
+        /// Time that it may take, in milliseconds, counted from the `now` that ended the turn and not from when the
+        /// ledger's disk let it go out. After it nobody's session may be ended by this call.
         budget_ms: u64,
     },
     /// Send this to the controller.

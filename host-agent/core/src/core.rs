@@ -67,6 +67,16 @@ pub(crate) struct Remembered {
     pub(crate) at: WallTime,
 }
 
+/// A call that goes out when the turn ends.
+#[derive(Debug)]
+struct Call {
+    call: u64,
+    guest: GuestId,
+    request: Request,
+    /// After this moment nobody's session may be ended by it.
+    until: Mono,
+}
+
 /// The agent's decisions. See the crate's documentation for how to drive it.
 #[derive(Debug)]
 pub struct Core {
@@ -85,6 +95,8 @@ pub struct Core {
     /// Which task a call that is out belongs to, and whether it is a follow-up's.
     pub(crate) calls: HashMap<u64, (TaskId, bool)>,
     next_call: u64,
+    /// Calls made since the last turn ended: they go out with it, so empty between turns.
+    calls_of_turn: Vec<Call>,
     connected: bool,
     resend_at: Option<Mono>,
     /// Where tasks stand that the controller has not been told: empties with every report.
@@ -108,6 +120,7 @@ impl Core {
             stopping: false,
             calls: HashMap::new(),
             next_call: 1,
+            calls_of_turn: Vec::new(),
             connected: false,
             resend_at: None,
             progress: BTreeMap::new(),
@@ -125,7 +138,7 @@ impl Core {
             }
             Event::Ordered(order) => self.handle_order(now, order),
             Event::CancelAsked(cancel) => self.handle_cancel(now, cancel),
-            Event::Acknowledged(sequence) => self.handle_acknowledged(sequence),
+            Event::Acknowledged(sequence) => self.handle_acknowledged(now, sequence),
             Event::Listed { call, result } => match self.calls.remove(&call) {
                 Some((task, false)) => self.run_listed(now, task, call, result),
                 Some((task, true)) => self.follow_up_listed(now, task, result),
@@ -144,6 +157,7 @@ impl Core {
     pub fn end_turn(&mut self, now: Now) {
         self.advance_due(now);
         self.follow_up_due(now);
+        self.release_calls(now);
         if !self.connected {
             return;
         }
@@ -154,10 +168,12 @@ impl Core {
             let (first_sequence, findings) = self.outbox.take_unsent();
             let progress = std::mem::take(&mut self.progress).into_values().collect();
             self.push(Action::Send(Report { progress, first_sequence, findings, ledger: self.mark }));
-            self.resend_at = Some(now.mono.plus(RESEND_MS));
         }
+        // Counted from the oldest finding that is out: reports of progress must not put it off.
         if self.outbox.is_empty() {
             self.resend_at = None;
+        } else if self.resend_at.is_none_or(|at| at <= now.mono) {
+            self.resend_at = Some(now.mono.plus(RESEND_MS));
         }
     }
 
@@ -230,13 +246,21 @@ impl Core {
         is_follow_up: bool,
         guest: GuestId,
         request: Request,
-        budget_ms: u64,
+        until: Mono,
     ) -> u64 {
         let call = self.next_call;
         self.next_call += 1;
         self.calls.insert(call, (task, is_follow_up));
-        self.push(Action::Call { call, guest, request, budget_ms });
+        self.calls_of_turn.push(Call { call, guest, request, until });
         call
+    }
+
+    /// Hands the turn's calls out. A turn takes in several events, so what time a call has left is told only now.
+    fn release_calls(&mut self, now: Now) {
+        for Call { call, guest, request, until } in std::mem::take(&mut self.calls_of_turn) {
+            let budget_ms = until.since(now.mono).max(1);
+            self.push(Action::Call { call, guest, request, budget_ms });
+        }
     }
 
     /// Notes where a task stands, for the next report.
@@ -252,7 +276,7 @@ impl Core {
         if let Some(call) = run.call {
             self.calls.remove(&call);
             // A call of this very turn has not gone out: a finished task asks for nothing more.
-            self.actions.retain(|action| !matches!(action, Action::Call { call: own, .. } if *own == call));
+            self.calls_of_turn.retain(|made| made.call != call);
         }
         self.progress.remove(&id);
         self.conclude(now, id, run.guest.clone(), verdict, follow_up);
@@ -317,13 +341,15 @@ impl Core {
             self.epoch_seen = epoch;
             self.write(Entry::EpochSeen { epoch });
         }
-        self.handle_acknowledged(acknowledged);
+        self.handle_acknowledged(now, acknowledged);
         self.outbox.rewind();
         self.resend_at = (!self.outbox.is_empty()).then(|| now.mono.plus(RESEND_MS));
     }
 
-    fn handle_acknowledged(&mut self, sequence: u64) {
+    fn handle_acknowledged(&mut self, now: Now, sequence: u64) {
         if self.outbox.acknowledge(sequence) {
+            // What is left was sent later, and gets its own time.
+            self.resend_at = self.resend_at.map(|_| now.mono.plus(RESEND_MS));
             self.acknowledged = self.outbox.first_pending() - 1;
             self.write(Entry::Acknowledged { sequence: self.acknowledged });
         }

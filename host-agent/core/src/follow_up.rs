@@ -70,7 +70,8 @@ impl Core {
                 continue;
             }
             let guest = follow_up.guest.clone();
-            let call = self.call(id, true, guest, Request::List, self.settings.call_max_ms);
+            let until = now.mono.plus(self.settings.call_max_ms);
+            let call = self.call(id, true, guest, Request::List, until);
             if let Some(follow_up) = self.follow_ups.get_mut(&id) {
                 follow_up.call = Some(call);
             }

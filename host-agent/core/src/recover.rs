@@ -9,7 +9,7 @@ use curfew_types::agent::{Finding, OrderedTask};
 use curfew_types::{Now, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How long a run whose order may be over is given to look and report.
+/// How long a run whose time may be over is given to look and report.
 const LOOK_ONLY_MS: u64 = 60_000;
 
 /// What the ledger says, task by task.
@@ -65,7 +65,9 @@ impl Core {
             if accepted_in != core.boot {
                 run.in_doubt = true;
             }
-            if run.in_doubt || now.mono >= run.expires {
+            if run.in_doubt || now.mono >= run.deadline {
+                // Its time ran out while nobody ran it: it ends nobody, and says what it sees.
+                run.expires = run.expires.min(run.deadline);
                 run.deadline = now.mono.plus(LOOK_ONLY_MS);
             }
             core.enqueue(now, id, run);

@@ -51,14 +51,14 @@ impl Core {
 
     fn look(&mut self, now: Now, id: TaskId) {
         let Some(run) = self.runs.get(&id) else { return };
-        let (guest, budget) = (run.guest.clone(), self.budget(now.mono, run));
-        let call = self.call(id, false, guest, Request::List, budget);
+        let (guest, until) = (run.guest.clone(), self.until(now.mono, run));
+        let call = self.call(id, false, guest, Request::List, until);
         self.note_call(id, call);
     }
 
     /// Asks the target at `turn`, or the next one that is not gone; after the last one it is time to look.
     fn ask(&mut self, now: Now, id: TaskId, turn: usize) {
-        let budget = self.runs.get(&id).map_or(0, |run| self.budget(now.mono, run));
+        let until = self.runs.get(&id).map_or(now.mono, |run| self.until(now.mono, run));
         let Some(run) = self.runs.get_mut(&id) else { return };
         let may_end = run.may_end(now.mono);
         let Some(acting) = &mut run.acting else { return };
@@ -69,7 +69,7 @@ impl Core {
         let session = acting.targets[turn].session.clone();
         let how = EndMode::Graceful { attempt: acting.rounds };
         let guest = run.guest.clone();
-        let call = self.call(id, false, guest, Request::End { session, how }, budget);
+        let call = self.call(id, false, guest, Request::End { session, how }, until);
         self.note_call(id, call);
     }
 
@@ -262,7 +262,8 @@ impl Core {
         }
     }
 
-    fn budget(&self, now: Mono, run: &Run) -> u64 {
-        run.deadline.since(now).clamp(1, self.settings.call_max_ms)
+    /// Until when a call may take: not past the task's time, and not so long that a thaw goes unnoticed.
+    fn until(&self, now: Mono, run: &Run) -> Mono {
+        now.plus(self.settings.call_max_ms).min(run.deadline)
     }
 }
