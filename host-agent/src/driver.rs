@@ -284,3 +284,6 @@ async fn sleep(time: Option<Duration>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ mod read;
 use crate::clock;
 use crate::kill_point::{KillPoint, reach};
 use curfew_agent_core::Entry;
+use line::Place;
 use medium::Medium;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -296,7 +297,7 @@ fn write_new(dir: &Path, incarnation: u64, entries: &[Entry]) -> Result<(File, u
     let path = dir.join(NEW_FILE);
     let write = || -> io::Result<(File, u64)> {
         let mut bytes = Vec::with_capacity(128 + entries.len() * 256);
-        line::write(&mut bytes, 0, &Header { format: FORMAT, incarnation })?;
+        line::write(&mut bytes, Place { at: 0, of: 1 }, &Header { format: FORMAT, incarnation })?;
         write_batch(&mut bytes, entries)?;
         let mut options = OpenOptions::new();
         let mut file = options.append(true).create_new(true).mode(0o600).open(&path)?;
@@ -317,11 +318,11 @@ fn rename_new(dir: &Path) -> Result<(), LedgerError> {
 }
 
 fn write_batch(bytes: &mut Vec<u8>, entries: &[Entry]) -> io::Result<()> {
-    for (follow, entry) in (0..entries.len()).rev().zip(entries) {
-        line::write(bytes, follow, entry)?;
+    for (at, entry) in entries.iter().enumerate() {
+        line::write(bytes, Place { at, of: entries.len() }, entry)?;
     }
     Ok(())
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,4 +1,4 @@
-//! One line of the ledger: a checksum, how many lines of the same batch follow, and JSON. It knows no file.
+//! One line of the ledger: a checksum, its place in its batch, and JSON. It knows no file.
 
 use serde::Serialize;
 use std::io::Write;
@@ -43,11 +43,20 @@ pub(super) fn crc32(bytes: &[u8]) -> u32 {
     !rest.iter().fold(crc, step)
 }
 
-/// Appends a line to `out`; `follow` lines of its batch come after it.
-pub(super) fn write(out: &mut Vec<u8>, follow: usize, value: &impl Serialize) -> std::io::Result<()> {
+/// Where a line stands among those that were written with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// From 0.
+    pub(super) at: usize,
+    /// How many lines the batch has.
+    pub(super) of: usize,
+}
+
+/// Appends a line to `out`.
+pub(super) fn write(out: &mut Vec<u8>, place: Place, value: &impl Serialize) -> std::io::Result<()> {
     let start = out.len();
     // The place of the checksum, which is known when the rest is.
-    write!(out, "00000000 {follow} ")?;
+    write!(out, "00000000 {}/{} ", place.at, place.of)?;
     serde_json::to_writer(&mut *out, value)?;
     let sum = crc32(&out[start + 9..]);
     write!(&mut out[start..start + 8], "{sum:08x}")?;
@@ -55,16 +64,17 @@ pub(super) fn write(out: &mut Vec<u8>, follow: usize, value: &impl Serialize) ->
     Ok(())
 }
 
-/// Takes a line apart: how many lines of its batch follow, and the JSON. `None` if the checksum does not fit.
-pub(super) fn read(line: &[u8]) -> Option<(usize, &[u8])> {
+/// Takes a line apart. `None` if it is not what was written.
+pub(super) fn read(line: &[u8]) -> Option<(Place, &[u8])> {
     let (sum, body) = (line.get(..8)?, line.get(9..)?);
     let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;
     if line[8] != b' ' || sum != crc32(body) {
         return None;
     }
     let space = body.iter().position(|byte| *byte == b' ')?;
-    let follow = std::str::from_utf8(&body[..space]).ok()?.parse().ok()?;
-    Some((follow, &body[space + 1..]))
+    let (at, of) = std::str::from_utf8(&body[..space]).ok()?.split_once('/')?;
+    let place = Place { at: at.parse().ok()?, of: of.parse().ok()? };
+    (place.at < place.of).then_some((place, &body[space + 1..]))
 }
 
 #[cfg(test)]
@@ -81,9 +91,10 @@ mod tests {
     #[test]
     fn a_line_reads_back_as_written_and_no_flipped_bit_passes() {
         let mut line = Vec::new();
-        write(&mut line, 3, &"who").unwrap();
+        let place = Place { at: 3, of: 5 };
+        write(&mut line, place, &"who").unwrap();
         assert_eq!(line.pop(), Some(b'\n'));
-        assert_eq!(read(&line), Some((3, &b"\"who\""[..])));
+        assert_eq!(read(&line), Some((place, &b"\"who\""[..])));
         for bit in 0..line.len() * 8 {
             let mut flipped = line.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);

@@ -1,5 +1,6 @@
 //! Reading a ledger back: what holds, what a crash tore off, and what must not be passed over. It changes nothing.
 
+use super::line::Place;
 use super::{Header, LedgerError, line};
 use curfew_agent_core::Entry;
 use std::path::Path;
@@ -28,7 +29,7 @@ pub(super) fn contents(path: &Path, bytes: &[u8]) -> Result<Contents, LedgerErro
         return Err(LedgerError::Format { path: path.into(), found: header.format });
     }
     let lines: Vec<&[u8]> = lines.collect();
-    let read: Vec<Option<(usize, &[u8])>> = lines.iter().map(|line| whole(line)).collect();
+    let read: Vec<Option<(Place, &[u8])>> = lines.iter().map(|line| whole(line)).collect();
     let good = read.iter().position(Option::is_none).unwrap_or(read.len());
     if good < read.len() && !is_last_batch(&read, good) {
         // Lines are counted from 1, and the header is the first.
@@ -52,17 +53,22 @@ pub(super) fn contents(path: &Path, bytes: &[u8]) -> Result<Contents, LedgerErro
     })
 }
 
-fn whole(line: &[u8]) -> Option<(usize, &[u8])> {
+fn whole(line: &[u8]) -> Option<(Place, &[u8])> {
     line.strip_suffix(b"\n").and_then(line::read)
 }
 
-/// Whether everything from the line at `bad` on can belong to the batch that was written last.
-fn is_last_batch(read: &[Option<(usize, &[u8])>], bad: usize) -> bool {
-    let reaches_the_end = |(at, line): (usize, &Option<(usize, &[u8])>)| match line {
-        // The line before may be the last one of its batch: then the bad one begins another.
-        Some((0, _)) if at + 1 == bad => true,
-        Some((follow, _)) => read.len() - at - 1 <= *follow,
-        None => true,
+/// Whether the line at `bad` and all after it can be of one batch, the one that was written last.
+///
+/// A block that was never written may swallow the ends of lines, so that there are fewer than there should be, and
+/// never more.
+fn is_last_batch(read: &[Option<(Place, &[u8])>], bad: usize) -> bool {
+    let before = bad.checked_sub(1).and_then(|at| read[at]).map(|(place, _)| place.of - 1 - place.at);
+    let lines_left = read.len() - bad;
+    // The line before is the last of its batch, or its batch reaches to the end.
+    let is_alone = before.is_none_or(|follow| follow == 0 || lines_left <= follow);
+    let began_before = |(after, line): (usize, &Option<(Place, &[u8])>)| {
+        // No batch began after the bad line, and none ended before the end.
+        line.is_none_or(|(place, _)| place.at >= after && place.of - 1 - place.at >= lines_left - 1 - after)
     };
-    read.iter().enumerate().skip(bad.saturating_sub(1)).all(reaches_the_end)
+    is_alone && read[bad..].iter().enumerate().all(began_before)
 }

@@ -1,1 +1,157 @@
+//! What waits for a slow transport: newest progress, every finding, in order and once.
 
+use super::*;
+use curfew_types::agent::LedgerMark;
+use curfew_types::{Outcome, Reason, SessionCounts, Stage, StatusCode, Verdict};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Wake;
+
+fn operation() -> OperationId {
+    OperationId::from_number(7).unwrap()
+}
+
+fn progress(index: u32, stage: Stage) -> TaskProgress {
+    TaskProgress { operation: operation(), index, stage, sessions: SessionCounts::default() }
+}
+
+fn finding(index: u32) -> Finding {
+    let guest = format!("h1/fake/{index}").parse().unwrap();
+    let verdict = Verdict::new(Outcome::Succeeded, StatusCode::Ok, Reason::SessionsEnded, "");
+    Finding { operation: operation(), index, guest, verdict, late: false }
+}
+
+fn report(progress: Vec<TaskProgress>, first_sequence: u64, findings: Vec<Finding>) -> Report {
+    Report {
+        progress,
+        first_sequence,
+        findings,
+        ledger: LedgerMark { incarnation: 1, counter: first_sequence },
+    }
+}
+
+/// Everything that can be taken now.
+fn taken(uplink: &Arc<Uplink>) -> Vec<Message> {
+    let mut messages = uplink.messages();
+    let mut context = Context::from_waker(Waker::noop());
+    let mut taken = Vec::new();
+    while let Poll::Ready(Some(message)) = Pin::new(&mut messages).poll_next(&mut context) {
+        taken.extend(message.message);
+    }
+    taken
+}
+
+fn reports(uplink: &Arc<Uplink>) -> Vec<wire::Report> {
+    let report = |message| match message {
+        Message::Report(report) => Some(report),
+        _ => None,
+    };
+    taken(uplink).into_iter().filter_map(report).collect()
+}
+
+fn attached() -> Arc<Uplink> {
+    let uplink = Uplink::new(wire::Hello::default());
+    assert!(matches!(taken(&uplink)[..], [Message::Hello(_)]));
+    uplink
+}
+
+fn indices(report: &wire::Report) -> Vec<u32> {
+    report.findings.iter().map(|finding| finding.index).collect()
+}
+
+#[tokio::test]
+async fn newer_progress_replaces_older_and_findings_add_up() {
+    let uplink = attached();
+    uplink.report(report(
+        vec![progress(1, Stage::Accepted), progress(2, Stage::Accepted)],
+        5,
+        vec![finding(9)],
+    ));
+    uplink.report(report(vec![progress(2, Stage::Ending)], 6, vec![finding(1)]));
+
+    let said = reports(&uplink);
+
+    assert_eq!(said.len(), 1);
+    assert_eq!((said[0].first_sequence, indices(&said[0])), (5, vec![9, 1]));
+    // Task 1 has its outcome in the same message, so where it stood is no news.
+    assert_eq!(said[0].progress, [progress(2, Stage::Ending).into()]);
+    assert_eq!(said[0].ledger, Some(wire::LedgerMark { incarnation: 1, counter: 6 }));
+}
+
+#[tokio::test]
+async fn a_finding_that_is_said_again_while_it_waits_is_said_once() {
+    let uplink = attached();
+    uplink.report(report(Vec::new(), 5, vec![finding(1), finding(2)]));
+    uplink.report(report(Vec::new(), 5, vec![finding(1), finding(2), finding(3)]));
+    let said = reports(&uplink);
+    assert_eq!((said[0].first_sequence, indices(&said[0])), (5, vec![1, 2, 3]));
+
+    // After what waits was acknowledged in part, the rest comes again from further on.
+    uplink.report(report(Vec::new(), 5, vec![finding(1)]));
+    uplink.report(report(Vec::new(), 8, vec![finding(4)]));
+    let said = reports(&uplink);
+    assert_eq!((said[0].first_sequence, indices(&said[0])), (8, vec![4]));
+}
+
+#[tokio::test]
+async fn a_long_report_goes_in_several_messages_without_a_gap() {
+    let uplink = attached();
+    uplink.report(report(vec![progress(5000, Stage::Ending)], 5, (0..2500).map(finding).collect()));
+    let said = reports(&uplink);
+    let sizes: Vec<_> = said.iter().map(|report| (report.first_sequence, report.findings.len())).collect();
+    assert_eq!(sizes, [(5, 1000), (1005, 1000), (2005, 500)]);
+    assert_eq!(said.iter().map(|report| report.progress.len()).sum::<usize>(), 1);
+}
+
+#[tokio::test]
+async fn large_findings_are_spread_over_messages_that_fit_the_wire() {
+    let uplink = attached();
+    let mut large = finding(0);
+    let remaining = curfew_types::outcome::RemainingSession { id: "1".into(), user: "u".repeat(8000) };
+    large.verdict.remaining = vec![remaining];
+    uplink.report(report(Vec::new(), 1, vec![large; 900]));
+    let said = reports(&uplink);
+    assert_eq!(said.iter().map(|report| report.findings.len()).sum::<usize>(), 900);
+    assert!(said.iter().all(|report| report.encoded_len() < 4 * 1024 * 1024));
+}
+
+#[tokio::test]
+async fn a_whole_inventory_replaces_the_changes_that_wait() {
+    let uplink = attached();
+    let change = |digest| wire::Inventory { digest, ..wire::Inventory::default() };
+    for digest in 1..=CHANGES_MAX as u64 {
+        assert!(uplink.change_inventory(change(digest)));
+    }
+    assert!(!uplink.change_inventory(change(99)), "so much waits that the whole would be shorter");
+    uplink.replace_inventory(vec![change(100)]);
+    let said = taken(&uplink);
+    assert!(matches!(&said[..], [Message::Inventory(only)] if only.digest == 100), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_closed_way_up_ends_after_the_last_word() {
+    let uplink = attached();
+    uplink.beat();
+    uplink.close();
+    let mut messages = uplink.messages();
+    let mut context = Context::from_waker(Waker::noop());
+    let mut next = || Pin::new(&mut messages).poll_next(&mut context);
+    assert!(matches!(next(), Poll::Ready(Some(_))));
+    assert!(matches!(next(), Poll::Ready(None)));
+}
+
+#[tokio::test]
+async fn the_transport_is_woken_by_the_first_word() {
+    struct Count(AtomicUsize);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let uplink = attached();
+    let count = Arc::new(Count(AtomicUsize::new(0)));
+    let waker = Waker::from(Arc::clone(&count));
+    let mut messages = uplink.messages();
+    assert!(Pin::new(&mut messages).poll_next(&mut Context::from_waker(&waker)).is_pending());
+    uplink.beat();
+    assert_eq!(count.0.load(Ordering::SeqCst), 1);
+}
