@@ -1,0 +1,135 @@
+//! Which queued task starts when, and what goes down a stream.
+
+use crate::bench::{Bench, all, hello, ids, progress, succeeded, task};
+use curfew_controller_core::record::Record;
+use curfew_types::{OperationSpec, Outcome, Reason, Stage};
+
+fn windowed(limit: u32) -> OperationSpec {
+    OperationSpec { max_in_flight: Some(limit), ..OperationSpec::plain(all()) }
+}
+
+#[test]
+fn one_frame_carries_all_tasks_of_a_host() {
+    let mut bench = Bench::with(&[("h1", &["vm-1", "vm-2"]), ("h2", &["vm-3"])]);
+    bench.start_all();
+    let sizes: Vec<usize> = bench.orders().iter().map(|order| order.tasks.len()).collect();
+    assert_eq!(sizes, [2, 1]);
+}
+
+#[test]
+fn an_order_is_never_sent_without_the_record_that_marks_it() {
+    let mut bench = Bench::with(&[("h1", &["vm-1"])]);
+    let operation = bench.start_all();
+    assert_eq!(bench.orders().len(), 1);
+    let handed = |record: &Record| matches!(record, Record::Handed { operation: of, tasks, .. } if *of == operation && *tasks == [0]);
+    assert!(bench.records().iter().any(handed), "in the same turn, which is appended before it is sent");
+}
+
+#[test]
+fn an_order_carries_the_epoch_and_no_more_time_than_the_operation_has() {
+    let mut bench = Bench::with(&[("h1", &["vm-1"])]);
+    bench.start(OperationSpec { deadline_ms: 5_000, ..OperationSpec::plain(all()) });
+    let order = bench.orders().remove(0);
+    assert_eq!((order.epoch, order.remaining_ms), (1, 5_000));
+}
+
+#[test]
+fn the_window_slides_past_a_straggler() {
+    let mut bench = Bench::with(&[("h1", &["vm-1", "vm-2", "vm-3", "vm-4"])]);
+    let operation = bench.start(windowed(2));
+    assert_eq!(bench.ordered(), ["vm-1", "vm-2"]);
+    bench.find(1, 1, task(operation, 1), succeeded());
+    assert_eq!(bench.ordered(), ["vm-3"], "vm-1 holds its own place only");
+    bench.find(1, 2, task(operation, 2), succeeded());
+    assert_eq!(bench.ordered(), ["vm-4"]);
+}
+
+#[test]
+fn hosts_take_turns_in_a_small_window() {
+    let mut bench = Bench::with(&[("h1", &["vm-1", "vm-2"]), ("h2", &["vm-3", "vm-4"])]);
+    bench.start(windowed(2));
+    assert_eq!(bench.ordered(), ["vm-1", "vm-3"]);
+}
+
+#[test]
+fn a_guest_in_another_operations_hands_waits_and_says_for_whom() {
+    let mut bench = Bench::with(&[("h1", &["vm-1"])]);
+    let first = bench.start_all();
+    bench.pass(1);
+    let second = bench.start_all();
+    assert!(bench.orders().is_empty());
+    let waits = bench.task(task(second, 0)).waiting_for;
+    assert!(waits.contains(&task(first, 0).to_string()), "{waits}");
+    bench.find(1, 1, task(first, 0), succeeded());
+    assert_eq!(bench.ordered(), ["vm-1"]);
+    assert_eq!(bench.task(task(second, 0)).stage, Stage::Ordered);
+}
+
+#[test]
+fn whoever_waits_behind_a_waiting_task_that_is_cancelled_gets_the_guest_all_the_same() {
+    let mut bench = Bench::with(&[("h1", &["vm-1", "vm-2"])]);
+    let holder = bench.start(OperationSpec::plain(ids(&["vm-1"])));
+    bench.pass(1);
+    // Its window is taken up by vm-2 when vm-1 becomes free.
+    let busy =
+        bench.start(OperationSpec { max_in_flight: Some(1), ..OperationSpec::plain(ids(&["vm-1", "vm-2"])) });
+    bench.pass(1);
+    let last = bench.start(OperationSpec::plain(ids(&["vm-1"])));
+    assert_eq!(bench.task(task(busy, 1)).stage, Stage::Ordered);
+    bench.find(1, 1, task(holder, 0), succeeded());
+    assert_eq!(
+        bench.task(task(last, 0)).stage,
+        Stage::Ordered,
+        "the guest is free and nobody else can use it"
+    );
+    bench.cancel(busy);
+    bench.find(1, 2, task(last, 0), succeeded());
+    assert_eq!(bench.operation(last).outcomes[Outcome::Succeeded.place()], 1);
+}
+
+#[test]
+fn an_order_that_was_not_accepted_is_said_again_and_an_accepted_one_is_not() {
+    let mut bench = Bench::with(&[("h1", &["vm-1", "vm-2"])]);
+    let operation = bench.start_all();
+    bench.progress(1, task(operation, 0), Stage::Accepted);
+    bench.pass(5_000);
+    assert_eq!(bench.ordered(), ["vm-2"]);
+}
+
+#[test]
+fn a_returning_agent_is_told_again_only_what_it_does_not_hold() {
+    let mut bench = Bench::with(&[("h1", &["vm-1", "vm-2"])]);
+    let operation = bench.start_all();
+    bench.detach("h1", 1);
+    let unfinished = vec![progress(task(operation, 1), Stage::Accepted)];
+    bench.attach_with("h1", &curfew_types::agent::Hello { unfinished, ..hello() }).expect("attaches");
+    assert_eq!(bench.ordered(), ["vm-1"]);
+}
+
+#[test]
+fn a_host_that_returns_in_time_gets_its_order_and_one_that_does_not_is_unreachable() {
+    for (away_ms, in_time) in [(50_000, true), (60_000, false)] {
+        let mut bench = Bench::with(&[("h1", &["vm-1"])]);
+        bench.pass(60_000);
+        bench.detach("h1", 1);
+        let operation = bench.start_all();
+        assert!(bench.orders().is_empty());
+        bench.pass(away_ms);
+        if in_time {
+            bench.attach("h1");
+            assert_eq!(bench.ordered(), ["vm-1"]);
+        } else {
+            let verdict = bench.verdict(operation, "vm-1").expect("has ended");
+            assert_eq!((verdict.outcome, verdict.reason), (Outcome::Unreachable, Reason::HostOffline));
+        }
+    }
+}
+
+#[test]
+fn progress_never_goes_back() {
+    let mut bench = Bench::with(&[("h1", &["vm-1"])]);
+    let operation = bench.start_all();
+    bench.progress(1, task(operation, 0), Stage::Verifying);
+    bench.progress(1, task(operation, 0), Stage::Ending);
+    assert_eq!(bench.task(task(operation, 0)).stage, Stage::Verifying);
+}

@@ -1,0 +1,11 @@
+//! The controller core's rules, one claim at a time, through its public API.
+
+mod bench;
+mod cancelling;
+mod dispatching;
+mod fleet;
+mod linking;
+mod recovering;
+mod reporting;
+mod selecting;
+mod timing;
