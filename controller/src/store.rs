@@ -25,8 +25,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Appends a turn's records in their order: all of them or none, and durable on return.
     ///
-    /// After an error nothing of them is stored, and the same records may be appended again. A future that is dropped
-    /// before it is done leaves open which of the two holds, so it is to be driven to its end.
+    /// After an error none of them is stored, and the same records may be appended again. (A failing disk may still
+    /// have kept them: should the process end before the next append, they may be there when the store is opened.) A
+    /// future that is dropped before it is done leaves open which of the two holds, so it is to be driven to its end.
     ///
     /// Late news of an operation that is unknown (or pruned), or of a task that is not that host's, is left out with
     /// a warning in the log.

@@ -4,6 +4,10 @@
 mod build;
 #[path = "store/conformance.rs"]
 mod conformance;
+#[path = "store/fleet.rs"]
+mod fleet;
+#[path = "store/history.rs"]
+mod history;
 #[path = "store/killed.rs"]
 mod killed;
 #[path = "store/model.rs"]
@@ -54,18 +58,18 @@ sqlite_conforms!(
     conformance::a_second_outcome_is_refused,
     conformance::an_operation_cannot_end_with_tasks_open,
     conformance::records_about_what_is_not_there_are_refused,
-    conformance::a_page_of_tasks_continues_where_the_last_ended,
-    conformance::a_page_of_operations_continues_where_the_last_ended,
-    conformance::tasks_are_found_by_outcome,
-    conformance::an_operation_is_found_by_its_request_id,
+    history::a_page_of_tasks_continues_where_the_last_ended,
+    history::a_page_of_operations_continues_where_the_last_ended,
+    history::tasks_are_found_by_outcome,
+    history::an_operation_is_found_by_its_request_id,
     conformance::recovery_returns_exactly_the_unfinished_operations,
     conformance::late_findings_stand_beside_the_outcome,
     conformance::late_news_of_what_is_unknown_is_left_out,
-    conformance::pruning_leaves_unfinished_operations_alone,
-    conformance::the_fleet_is_as_it_was_told_last,
-    conformance::a_removed_host_is_forgotten_with_its_ledger,
-    conformance::the_epoch_never_goes_back,
-    conformance::appends_go_on_while_history_is_pruned,
+    history::pruning_leaves_unfinished_operations_alone,
+    fleet::the_fleet_is_as_it_was_told_last,
+    fleet::a_removed_host_is_forgotten_with_its_ledger,
+    fleet::the_epoch_never_goes_back,
+    history::appends_go_on_while_history_is_pruned,
 );
 
 #[test]

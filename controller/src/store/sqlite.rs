@@ -17,6 +17,8 @@ mod schema;
 mod snapshot;
 mod summary;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use snapshot::{restore, snapshot};

@@ -8,13 +8,13 @@ use curfew_types::{
 };
 
 /// When everything here begins.
-pub const BEGIN: WallTime = WallTime(1_795_000_000_000);
+pub(crate) const BEGIN: WallTime = WallTime(1_795_000_000_000);
 
-pub fn host(number: u32) -> HostName {
+pub(crate) fn host(number: u32) -> HostName {
     format!("host-{number}").parse().expect("a host name")
 }
 
-pub fn guest(host: u32, number: u32) -> GuestId {
+pub(crate) fn guest(host: u32, number: u32) -> GuestId {
     match number % 3 {
         0 => format!("0c7a9b1e-52d4-4f0e-8d5b-{host:04x}{number:08x}").parse(),
         1 => format!("host-{host}/qga/vm-{number}").parse(),
@@ -23,12 +23,12 @@ pub fn guest(host: u32, number: u32) -> GuestId {
     .expect("a guest id")
 }
 
-pub fn operation_id(number: u64) -> OperationId {
+pub(crate) fn operation_id(number: u64) -> OperationId {
     OperationId::new(BEGIN.plus(number), number)
 }
 
 /// An operation with as many guests on its hosts as `guests` says.
-pub fn started(number: u64, guests: &[u32]) -> Started {
+pub(crate) fn started(number: u64, guests: &[u32]) -> Started {
     let mut first = 0;
     let hosts = guests.iter().zip(0_u32..).map(|(count, place)| {
         let target = |n| TargetGuest { id: guest(place, n), name: format!("vm-{place}-{n}") };
@@ -52,25 +52,25 @@ pub fn started(number: u64, guests: &[u32]) -> Started {
     }
 }
 
-pub fn start(started: &Started) -> Record {
+pub(crate) fn start(started: &Started) -> Record {
     Record::Started(Box::new(started.clone()))
 }
 
 /// The host's place of a task.
-pub fn place_of(started: &Started, index: u32) -> u32 {
+pub(crate) fn place_of(started: &Started, index: u32) -> u32 {
     let place = started.hosts.partition_point(|host| host.first <= index);
     // Hosts without guests share the index of the next one.
     u32::try_from(place).expect("a place") - 1
 }
 
 /// One record for each host that has some of the tasks.
-pub fn finish(started: &Started, tasks: &[(u32, Verdict)], at: WallTime) -> Vec<Record> {
+pub(crate) fn finish(started: &Started, tasks: &[(u32, Verdict)], at: WallTime) -> Vec<Record> {
     let mut records: Vec<Record> = Vec::new();
     for (index, verdict) in tasks {
         let place = place_of(started, *index);
         match records.last_mut() {
             Some(Record::Finished { host, tasks, .. }) if *host == place => {
-                tasks.push((*index, verdict.clone()))
+                tasks.push((*index, verdict.clone()));
             }
             _ => records.push(Record::Finished {
                 operation: started.id,
@@ -84,14 +84,14 @@ pub fn finish(started: &Started, tasks: &[(u32, Verdict)], at: WallTime) -> Vec<
 }
 
 /// All that is left of an operation, well ended.
-pub fn finish_all(started: &Started, at: WallTime) -> Vec<Record> {
+pub(crate) fn finish_all(started: &Started, at: WallTime) -> Vec<Record> {
     let tasks: Vec<_> = (0..started.task_count()).map(|index| (index, succeeded())).collect();
     let mut records = finish(started, &tasks, at);
     records.push(Record::Ended { operation: started.id, at, revision: 7 });
     records
 }
 
-pub fn late(started: &Started, index: u32, verdict: Verdict, at: WallTime) -> Record {
+pub(crate) fn late(started: &Started, index: u32, verdict: Verdict, at: WallTime) -> Record {
     let host = &started.hosts[place_of(started, index) as usize];
     Record::Late {
         operation: started.id,
@@ -103,14 +103,14 @@ pub fn late(started: &Started, index: u32, verdict: Verdict, at: WallTime) -> Re
     }
 }
 
-pub fn succeeded() -> Verdict {
+pub(crate) fn succeeded() -> Verdict {
     let sessions = SessionCounts { found: 2, ended: 2, ..SessionCounts::default() };
     Verdict::new(Outcome::Succeeded, StatusCode::Ok, Reason::SessionsEnded, "2 sessions ended")
         .with_sessions(sessions, Vec::new())
 }
 
 /// A verdict for any number, each outcome among the first nine.
-pub fn verdict(number: u8) -> Verdict {
+pub(crate) fn verdict(number: u8) -> Verdict {
     let (code, reason) = match Outcome::ALL[usize::from(number) % 9] {
         Outcome::Succeeded => return succeeded(),
         Outcome::NothingToDo => (StatusCode::NoSuchLogonSession, Reason::NoSessions),

@@ -13,12 +13,12 @@ const FILE: &str = "CURFEW_STORE_TO_KILL";
 const ACKNOWLEDGED: usize = 200;
 
 /// The file to write to, if this process is the one to be killed.
-pub fn file_of_the_writer() -> Option<PathBuf> {
+pub(crate) fn file_of_the_writer() -> Option<PathBuf> {
     std::env::var_os(FILE).map(PathBuf::from)
 }
 
 /// Appends one outcome at a time and says so on stdout after each.
-pub async fn append_for_ever(store: &impl Store) {
+pub(crate) async fn append_for_ever(store: &impl Store) {
     let operation = started(1, &[1_000_000]);
     store.append(&[start(&operation)]).await.expect("a start");
     for index in 0.. {
@@ -27,7 +27,7 @@ pub async fn append_for_ever(store: &impl Store) {
     }
 }
 
-pub async fn nothing_acknowledged_is_lost(place: &impl Place, file: &Path) {
+pub(crate) async fn nothing_acknowledged_is_lost(place: &impl Place, file: &Path) {
     let mut child = Command::new(std::env::current_exe().expect("this test"))
         .args(["--exact", "the_writer_that_is_killed", "--ignored", "--nocapture"])
         .env(FILE, file)

@@ -8,23 +8,23 @@ use std::collections::BTreeMap;
 
 /// Every operation that was not pruned.
 #[derive(Clone, Default)]
-pub struct Model {
-    pub operations: BTreeMap<OperationId, Operation>,
+pub(crate) struct Model {
+    pub(crate) operations: BTreeMap<OperationId, Operation>,
 }
 
 /// An operation, task by task.
 #[derive(Clone)]
-pub struct Operation {
-    pub started: Started,
-    pub tasks: Vec<StoredTask>,
+pub(crate) struct Operation {
+    pub(crate) started: Started,
+    pub(crate) tasks: Vec<StoredTask>,
     until: BTreeMap<u32, WallTime>,
     cancelled: Option<Cancelled>,
-    pub ended: Option<Ended>,
+    pub(crate) ended: Option<Ended>,
 }
 
 impl Model {
     /// Takes one record that is in order.
-    pub fn apply(&mut self, record: &Record) {
+    pub(crate) fn apply(&mut self, record: &Record) {
         match record {
             Record::Started(started) => {
                 self.operations.insert(started.id, Operation::new(started));
@@ -64,12 +64,12 @@ impl Model {
     }
 
     /// Forgets what ended before `before`.
-    pub fn prune(&mut self, before: WallTime) {
+    pub(crate) fn prune(&mut self, before: WallTime) {
         self.operations.retain(|_, operation| operation.ended.is_none_or(|ended| ended.at >= before));
     }
 
     /// What a restart must find.
-    pub fn recovered(&self) -> Vec<RecoveredOperation> {
+    pub(crate) fn recovered(&self) -> Vec<RecoveredOperation> {
         let unfinished = self.operations.values().filter(|operation| operation.ended.is_none());
         unfinished.map(Operation::recovered).collect()
     }
@@ -105,7 +105,7 @@ impl Operation {
     }
 
     /// The recount that the store's counters must equal.
-    pub fn summary(&self) -> OperationSummary {
+    pub(crate) fn summary(&self) -> OperationSummary {
         let mut outcomes = [0; Outcome::ALL.len()];
         let verdicts = || self.tasks.iter().filter_map(|task| task.verdict.as_ref());
         for (verdict, _) in verdicts() {

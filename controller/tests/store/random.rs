@@ -148,7 +148,7 @@ impl Run {
 }
 
 /// Runs random sequences on stores that `new` makes.
-pub fn the_store_agrees_with_the_model<P: Place>(new: impl Fn() -> P) {
+pub(crate) fn the_store_agrees_with_the_model<P: Place>(new: impl Fn() -> P) {
     let config = ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     proptest!(config, |(steps in prop::collection::vec(step(), 1..80))| {

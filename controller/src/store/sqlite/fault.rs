@@ -18,6 +18,7 @@ pub(super) enum Fault {
     Newer { found: i64, known: i64 },
 }
 
+/// What everything below the trait returns.
 pub(super) type Result<T, E = Fault> = std::result::Result<T, E>;
 
 impl Fault {

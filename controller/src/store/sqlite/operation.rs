@@ -83,7 +83,7 @@ fn pack_targets(hosts: &[TargetHost]) -> Option<Vec<Vec<u8>>> {
             });
             guests = rest;
             index += here.len();
-            if index % room == 0 && !here.is_empty() {
+            if index.is_multiple_of(room) && !here.is_empty() {
                 chunks.push(std::mem::take(&mut body).encode_to_vec());
             }
             if guests.is_empty() {
@@ -119,7 +119,7 @@ async fn update_rows(connection: &mut SqliteConnection, id: i64, change: &Operat
              WHERE id = ?",
         );
         let Counts { outcomes, ended_well, late } = change.counts;
-        let statement = outcomes.into_iter().fold(statement, |statement, count| statement.bind(count));
+        let statement = outcomes.into_iter().fold(statement, sqlx::query::Query::bind);
         statement.bind(ended_well).bind(late).bind(id).execute(&mut *connection).await?;
     }
     if let Some(cancel) = change.cancelled {

@@ -67,7 +67,7 @@ async fn copy(source: &Path, dest: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn open(file: &Path) -> anyhow::Result<SqliteConnection> {
+pub(super) async fn open(file: &Path) -> anyhow::Result<SqliteConnection> {
     common(file).connect().await.with_context(|| format!("cannot open {}", file.display()))
 }
 
