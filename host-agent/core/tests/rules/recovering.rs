@@ -1,0 +1,115 @@
+//! Beginning again from the ledger.
+
+use crate::bench::{Bench, REMAINING_MS, TIMEOUT_MS, listing, order};
+use curfew_agent_core::call::{EndMode, Request};
+use curfew_agent_core::{Entry, Event};
+use curfew_types::{Outcome, Reason};
+
+fn welcomed(mut bench: Bench) -> Bench {
+    bench.handle(Event::Welcomed { epoch: 1, acknowledged: 0 });
+    bench
+}
+
+#[test]
+fn a_task_that_was_accepted_is_begun_after_a_restart() {
+    let mut bench = Bench::new();
+    bench.order(order(&["vm-1"]));
+    let bench = bench.restart(1_000);
+    assert_eq!(bench.call().request, Request::List);
+}
+
+#[test]
+fn the_targets_of_the_act_moment_stay_the_targets_after_a_restart() {
+    let mut bench = Bench::acting(&["a"]).restart(3_000);
+    bench.list(Ok(listing(&["a", "later"])));
+    let (session, how) = bench.next_end();
+    assert_eq!((session.as_str(), how), ("a", EndMode::Graceful { attempt: 1 }));
+    let mut bench = welcomed(Bench::acting(&["a"]).restart(3_000));
+    let look = bench.next_call();
+    bench.handle(Event::Listed { call: look.call, result: Ok(listing(&["later"])) });
+    assert_eq!(bench.verdict().outcome, Outcome::Succeeded);
+}
+
+#[test]
+fn after_a_reboot_nobody_is_ended_and_what_is_seen_is_reported() {
+    let mut before = Bench::new();
+    before.order(order(&["vm-1"]));
+    let mut bench = Bench::recover(before.read_back(), 10_000, "boot-2");
+    bench.list(Ok(listing(&["a"])));
+    assert!(bench.calls().is_empty());
+    let bench = welcomed(bench);
+    let verdict = bench.verdict();
+    assert_eq!((verdict.outcome, verdict.reason), (Outcome::TimedOut, Reason::OrderExpired));
+}
+
+#[test]
+fn an_order_that_expired_while_the_agent_was_down_ends_nobody() {
+    for past_ms in [TIMEOUT_MS, REMAINING_MS] {
+        let mut bench = Bench::new();
+        bench.order(order(&["vm-1"]));
+        let mut bench = bench.restart(past_ms);
+        bench.list(Ok(listing(&["a"])));
+        assert!(bench.calls().is_empty());
+        assert_eq!(welcomed(bench).verdict().reason, Reason::OrderExpired);
+    }
+}
+
+#[test]
+fn a_task_whose_time_passed_while_the_agent_was_down_is_looked_at_before_it_ends() {
+    let mut bench = Bench::asked(&["a"]).restart(TIMEOUT_MS);
+    bench.list(Ok(listing(&[])));
+    assert_eq!(welcomed(bench).verdict().outcome, Outcome::Succeeded);
+}
+
+#[test]
+fn the_ledger_in_fewer_entries_comes_to_the_same() {
+    let mut bench = Bench::asked(&["a"]);
+    let second = curfew_types::agent::Order {
+        tasks: vec![curfew_types::agent::OrderedTask { index: 1, guest: crate::bench::id("vm-2") }],
+        ..order(&[])
+    };
+    bench.order(second);
+    bench.list(Ok(listing(&[])));
+    bench.ms += 1_500;
+    let summary = bench.core.summary();
+    let text = serde_json::to_string(&summary).expect("entries are JSON");
+    let summary: Vec<Entry> = serde_json::from_str(&text).expect("entries read back");
+    let one = Bench::recover(bench.read_back(), bench.ms, "boot-1");
+    let other = Bench::recover(summary, bench.ms, "boot-1");
+    assert_eq!(one.core.hello(Vec::new(), 0), other.core.hello(Vec::new(), 0));
+    assert_eq!(one.core.summary(), other.core.summary());
+}
+
+#[test]
+fn rewriting_the_ledger_does_not_move_the_act_moment() {
+    let mut bench = Bench::asked(&["a"]);
+    let acted = act_moment(&bench.ledger);
+    bench.list(Ok(listing(&["a"])));
+    bench.ms += 2_500;
+    assert_eq!(act_moment(&bench.core.summary()), acted);
+}
+
+#[test]
+fn a_rewritten_ledgers_counter_never_goes_back() {
+    let mut bench = Bench::asked(&["a"]);
+    bench.order(order(&["vm-1", "vm-2", "vm-3", "vm-4"]));
+    let before = bench.core.hello(Vec::new(), 0).ledger.counter;
+    let after =
+        Bench::recover(bench.core.summary(), bench.ms, "boot-1").core.hello(Vec::new(), 0).ledger.counter;
+    assert!(after >= before, "{before} {after}");
+}
+
+fn act_moment(entries: &[Entry]) -> curfew_types::Mono {
+    let at = |entry: &Entry| if let Entry::Acting { at, .. } = entry { Some(*at) } else { None };
+    entries.iter().find_map(at).expect("has one")
+}
+
+impl Bench {
+    /// The next request to end a session, with the listings before it answered as they were.
+    fn next_end(&mut self) -> (String, EndMode) {
+        while self.next_call().request == Request::List {
+            self.list(Ok(listing(&["a", "later"])));
+        }
+        self.ends()
+    }
+}
