@@ -1,0 +1,10 @@
+//! The product's own binaries on real guests: a controller, an agent and the command line as processes, and people
+//! who are really logged on.
+//!
+//! Tiers: `containers` (systemd, logind, sshd and qemu-ga are real), `logind` (the agent inside such a guest) and
+//! `vm` (a kernel of its own, virtio-serial, QMP).
+
+mod containers;
+mod logind;
+mod site;
+mod vm;

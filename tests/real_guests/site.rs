@@ -1,0 +1,85 @@
+//! A fleet of processes over a lab of real guests, and what tests ask of both.
+
+use anyhow::{Context as _, ensure};
+use curfew_tests::guests::{Container, Guest as _, GuestLab, until};
+use curfew_tests::processes::{ProcessFleet, provider};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long late news may take: the agent looks again at growing intervals of at most 30 s.
+const NEWS_WITHIN: Duration = Duration::from_secs(90);
+
+/// The tasks of one operation, by guest name.
+pub(crate) type Tasks = BTreeMap<String, Value>;
+
+/// The lab, and a fleet whose only agent reaches it through the guests' agent sockets.
+pub(crate) struct Site {
+    pub(crate) lab: GuestLab,
+    pub(crate) fleet: ProcessFleet,
+}
+
+impl Site {
+    /// A fleet without an agent yet: guests are booted first.
+    pub(crate) async fn new() -> anyhow::Result<Site> {
+        let lab = GuestLab::open().await?;
+        Ok(Site { lab, fleet: ProcessFleet::start().await? })
+    }
+
+    /// Starts an agent that finds its guests as Proxmox lays them out.
+    pub(crate) async fn attach(&mut self, guests: usize, has_qmp: bool) -> anyhow::Result<()> {
+        let run = self.lab.run_dir();
+        let pattern = |suffix: &str| toml::Value::from(run.join(format!("*.{suffix}")).display().to_string());
+        let mut settings = toml::Table::from_iter([
+            ("sockets".to_owned(), pattern("qga")),
+            ("pidfile".to_owned(), pattern("pid")),
+        ]);
+        if has_qmp {
+            settings.insert("qmp".to_owned(), pattern("qmp"));
+        }
+        self.fleet.add_agent("hypervisor", provider("qga", &settings)?).await?;
+        self.fleet.wait_for_guests(guests).await
+    }
+
+    /// Logs off and gives the tasks, however they ended.
+    pub(crate) async fn logoff(&self, args: &[&str]) -> anyhow::Result<(String, Tasks)> {
+        let all: Vec<&str> =
+            ["logoff", "--yes", "--no-wait", "-o", "name"].into_iter().chain(args.iter().copied()).collect();
+        let started = self.fleet.curfew(&all).await?.success()?;
+        let id = started.stdout.trim().to_owned();
+        let ended = self.fleet.curfew(&["operation", "wait", &id]).await?;
+        ensure!(ended.code.is_some_and(|code| code <= 1), "{ended:?}");
+        let tasks = self.fleet.tasks(&id).await?;
+        Ok((id, tasks))
+    }
+
+    /// Waits until late news stands beside a task's outcome, and gives it.
+    pub(crate) async fn late_news(&self, operation: &str, guest: &str) -> anyhow::Result<Value> {
+        let told = || async {
+            let tasks = self.fleet.tasks(operation).await?;
+            let task = tasks.get(guest).context("the task is there")?;
+            let news = task["lateFindings"].as_array().and_then(|news| news.first()).cloned();
+            news.with_context(|| format!("no late news yet: {task}"))
+        };
+        until("late news", NEWS_WITHIN, told).await
+    }
+}
+
+/// Checks how a task ended.
+pub(crate) fn assert_ended(tasks: &Tasks, guest: &str, outcome: &str, hresult: u32) {
+    let task = &tasks[guest];
+    let verdict = &task["verdict"];
+    assert_eq!(verdict["outcome"], format!("OUTCOME_{outcome}"), "{task:#}");
+    assert_eq!(verdict["status"]["hresult"].as_u64().unwrap_or(0), u64::from(hresult), "{task:#}");
+}
+
+/// Nobody is logged on, and nothing that they ran is left.
+pub(crate) async fn assert_empty(guest: &Container, users: &[&str]) -> anyhow::Result<()> {
+    let sessions = guest.sessions().await?;
+    ensure!(sessions.is_empty(), "{} still has {sessions:?}", guest.name());
+    for user in users {
+        let left = guest.processes_of(user).await?;
+        ensure!(left.is_empty(), "{}: {user} still runs {left:?}", guest.name());
+    }
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! What the controller's port does with strangers, liars and noise, and which codes it answers with.
+
+mod codes;
+mod impostors;
