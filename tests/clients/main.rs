@@ -1,11 +1,12 @@
-//! Clients that others would write: a Python program made from the protos, over mutual TLS, against a whole fleet in
-//! this process. It tells what it saw as JSON; what that must be is said here.
+//! Clients that others would write: a Python program made from the protos, and buf, over mutual TLS, against a whole
+//! fleet in this process. The Python program tells what it saw as JSON; what that must be is said here.
 //!
-//! `tests/clients/prepare` makes its environment; `tests/run clients` runs both.
+//! `tests/clients/prepare` makes their environment; `tests/run clients` runs both.
 
 use anyhow::{Context as _, ensure};
 use curfew_agent::provider::simulated::{FaultKind, SimulatedConfig};
 use curfew_controller_core::Settings;
+use curfew_proto::context::ContextFile;
 use curfew_tests::local::LocalFleet;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(100);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_learns_the_services_from_the_server_itself() -> Outcome {
-    let seen = tell("describe", &SimulatedConfig::healthy(1)).await?;
+    let seen = tell("describe", SimulatedConfig::healthy(1)).await?;
 
     let services = strings(&seen["services"]);
     for service in [
@@ -28,7 +29,6 @@ async fn a_client_learns_the_services_from_the_server_itself() -> Outcome {
         "curfew.v1.OperationService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
-        "grpc.reflection.v1.ServerReflection",
     ] {
         ensure!(services.contains(&service), "{service} is not among {services:?}");
     }
@@ -41,9 +41,9 @@ async fn a_client_learns_the_services_from_the_server_itself() -> Outcome {
 async fn a_client_watches_the_operation_it_started_to_its_end() -> Outcome {
     let guests = SimulatedConfig::healthy(4)
         .with_fault(2, FaultKind::Empty)
-        .with_fault(3, FaultKind::Paused)
+        .with_fault(3, FaultKind::NotRunning)
         .with_fault(4, FaultKind::AccessDenied);
-    let seen = tell("operate", &guests).await?;
+    let seen = tell("operate", guests).await?;
 
     ensure!(seen["started"] == seen["again"], "one request id made two operations: {seen:#}");
     ensure!(seen["other_body"]["code"] == "ALREADY_EXISTS", "{seen:#}");
@@ -72,13 +72,12 @@ async fn a_client_watches_the_operation_it_started_to_its_end() -> Outcome {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancel_is_confirmed_to_a_client_task_by_task() -> Outcome {
     let slow = SimulatedConfig { delay_ms: 600_000, sessions_per_guest: 2, ..SimulatedConfig::healthy(3) };
-    let seen = tell("cancel", &slow).await?;
+    let seen = tell("cancel", slow).await?;
 
     ensure!(seen["answer"]["state"] == "OPERATION_STATE_CANCELLING", "{seen:#}");
     ensure!(seen["ended"]["state"] == "OPERATION_STATE_ENDED", "{seen:#}");
     let tasks = seen["tasks"].as_array().context("tasks")?;
-    let mut reasons: Vec<&str> =
-        tasks.iter().filter_map(|task| task["verdict"]["reason"].as_str()).collect();
+    let mut reasons: Vec<&str> = tasks.iter().filter_map(|task| task["verdict"]["reason"].as_str()).collect();
     reasons.sort_unstable();
     ensure!(reasons == ["after_some_sessions", "not_started", "not_started"], "{tasks:#?}");
     for task in tasks {
@@ -96,7 +95,7 @@ async fn a_cancel_is_confirmed_to_a_client_task_by_task() -> Outcome {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_reads_what_is_wrong_with_its_request() -> Outcome {
-    let seen = tell("misask", &SimulatedConfig::healthy(1)).await?;
+    let seen = tell("misask", SimulatedConfig::healthy(1)).await?;
 
     for (refusal, fields, name, hresult) in [
         (&seen["nothing"], &["spec"][..], "E_POINTER", "0x80004003"),
@@ -108,7 +107,10 @@ async fn a_client_reads_what_is_wrong_with_its_request() -> Outcome {
         ),
     ] {
         ensure!(refusal["code"] == "INVALID_ARGUMENT", "{refusal:#}");
-        ensure!(objects(&refusal["fields"]).map(|(field, _)| field).eq(fields), "{refusal:#}");
+        ensure!(
+            objects(&refusal["fields"]).map(|(field, _)| field).eq(fields.iter().copied()),
+            "{refusal:#}"
+        );
         ensure!(refusal["info"]["domain"] == "curfew", "{refusal:#}");
         ensure!(refusal["info"]["status_code"] == name, "{refusal:#}");
         ensure!(refusal["info"]["hresult"] == hresult, "{refusal:#}");
@@ -116,35 +118,65 @@ async fn a_client_reads_what_is_wrong_with_its_request() -> Outcome {
     Ok(())
 }
 
-/// Starts a fleet of one host with these guests, runs one part of the script against it, and hands back what it saw.
-async fn tell(part: &str, guests: &SimulatedConfig) -> anyhow::Result<Value> {
-    let python = python().await?;
-    let mut fleet = LocalFleet::start(Settings::default()).await?;
-    fleet.add_agent("host-1", guests)?;
-    fleet.wait_until_attached(guests.guests as usize).await?;
-
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let run = Command::new(python)
-        // -B: nothing is written beside the script; -I: nothing of the user's Python comes along.
-        .args(["-B", "-I"])
-        .arg(tests.join("clients/client.py"))
-        .arg(part)
-        .arg(fleet.write_context()?)
-        .arg(tests.join("../proto"))
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(PATIENCE, run).await.context("the client does not end")??;
-    fleet.stop().await?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "the client failed ({}):\n{complaint}", output.status);
-    serde_json::from_slice(&output.stdout).context("the client does not speak JSON")
+#[tokio::test(flavor = "multi_thread")]
+async fn buf_lists_the_services_by_either_version_of_reflection() -> Outcome {
+    for version in ["grpc-v1", "grpc-v1alpha"] {
+        let listed = with_fleet(SimulatedConfig::healthy(1), async |fleet| {
+            let contexts: ContextFile = toml::from_str(&std::fs::read_to_string(fleet.write_context()?)?)?;
+            let context = contexts.contexts.into_values().next().context("a context")?;
+            let mut buf = Command::new(program("buf").await?);
+            buf.args(["curl", "--protocol", "grpc", "--reflect-protocol", version, "--list-services"]);
+            buf.arg("--cacert").arg(context.ca).arg("--cert").arg(context.certificate);
+            buf.arg("--key").arg(context.key).arg(context.endpoint);
+            run(buf).await
+        });
+        let listed = listed.await.with_context(|| format!("with {version}"))?;
+        for service in ["curfew.v1.FleetService", "curfew.v1.OperationService", "grpc.health.v1.Health"] {
+            ensure!(listed.lines().any(|line| line == service), "{version} lists {listed}");
+        }
+    }
+    Ok(())
 }
 
-/// The Python that has gRPC; an error that says how to get it if it is not there.
-async fn python() -> anyhow::Result<PathBuf> {
+/// Runs one part of the script against a fleet of one host with these guests, and hands back what it saw.
+async fn tell(part: &str, guests: SimulatedConfig) -> anyhow::Result<Value> {
+    let seen = with_fleet(guests, async |fleet| {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut python = Command::new(program("python").await?);
+        // -B: nothing is written beside the script; -I: nothing of the user's Python comes along.
+        python.args(["-B", "-I"]).arg(tests.join("clients/client.py"));
+        python.arg(part).arg(fleet.write_context()?).arg(tests.join("../proto"));
+        run(python).await
+    });
+    serde_json::from_str(&seen.await?).context("the client does not speak JSON")
+}
+
+/// Starts a fleet of one host with these guests, lets a client at it, and stops it.
+async fn with_fleet(
+    guests: SimulatedConfig,
+    client: impl AsyncFnOnce(&LocalFleet) -> anyhow::Result<String>,
+) -> anyhow::Result<String> {
+    let mut fleet = LocalFleet::start(Settings::default()).await?;
+    fleet.add_agent("host-1", &guests)?;
+    fleet.wait_until_attached(guests.guests as usize).await?;
+    let said = client(&fleet).await;
+    fleet.stop().await?;
+    said
+}
+
+/// What a client says on stdout; an error with what it complains of if it fails.
+async fn run(mut client: Command) -> anyhow::Result<String> {
+    let run = client.stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = tokio::time::timeout(PATIENCE, run).await.context("the client does not end")??;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "the client failed ({}):\n{complaint}", output.status);
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// A program that `prepare` makes; an error that says how to get it if it is not there.
+async fn program(product: &str) -> anyhow::Result<PathBuf> {
     let prepare = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/prepare");
-    let output = Command::new(prepare).args(["path", "python"]).stdin(Stdio::null()).output().await?;
+    let output = Command::new(prepare).args(["path", product]).stdin(Stdio::null()).output().await?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim_end());
     Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim_end()))
 }

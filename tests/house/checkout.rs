@@ -37,14 +37,20 @@ pub(crate) fn between_markers(path: &str, name: &str) -> anyhow::Result<String> 
     let (_, after) = text
         .split_once(&format!("<!-- {name}:begin -->\n"))
         .with_context(|| format!("{path} has no {name}:begin"))?;
-    let (inside, _) =
-        after.split_once(&format!("<!-- {name}:end -->")).with_context(|| format!("{path} has no {name}:end"))?;
+    let (inside, _) = after
+        .split_once(&format!("<!-- {name}:end -->"))
+        .with_context(|| format!("{path} has no {name}:end"))?;
     Ok(inside.trim_matches('\n').to_owned() + "\n")
 }
 
 /// The rows of a Markdown table, without its heading, cell by cell.
 pub(crate) fn rows(table: &str) -> impl Iterator<Item = Vec<&str>> {
     table.lines().skip(2).map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+}
+
+/// What stands in backticks in the first cell of each row.
+pub(crate) fn keys(table: &str) -> Vec<&str> {
+    rows(table).filter_map(|row| row.first().and_then(|cell| quoted(cell).next())).collect()
 }
 
 /// What stands in backticks in a text.

@@ -1,6 +1,6 @@
 //! What the documents say is so: tables that come from the code, comments of the protos, paths.
 
-use crate::checkout::{between_markers, quoted, root, rows, text};
+use crate::checkout::{between_markers, keys, quoted, root, text};
 use anyhow::{Context as _, ensure};
 use curfew_agent::kill_point::KillPoint as AgentPoint;
 use curfew_cli::exit::Exit;
@@ -34,15 +34,9 @@ fn the_proto_reference_names_every_code_with_its_value() -> anyhow::Result<()> {
 #[test]
 fn the_readme_has_every_exit_code() -> anyhow::Result<()> {
     let table = between_markers("README.md", "exit-codes")?;
-    let documented: Vec<&str> = rows(&table).filter_map(|row| row.into_iter().flat_map(quoted).next()).collect();
-    let real = [
-        Exit::Well,
-        Exit::NotWell,
-        Exit::NotAsked,
-        Exit::AwaitingApproval,
-        Exit::Usage,
-        Exit::Detached,
-    ];
+    let documented = keys(&table);
+    let real =
+        [Exit::Well, Exit::NotWell, Exit::NotAsked, Exit::AwaitingApproval, Exit::Usage, Exit::Detached];
     ensure!(documented == real.map(|exit| exit.code().to_string()), "{documented:?}");
     Ok(())
 }
@@ -50,7 +44,7 @@ fn the_readme_has_every_exit_code() -> anyhow::Result<()> {
 #[test]
 fn the_architecture_names_every_kill_point() -> anyhow::Result<()> {
     let table = between_markers("ARCHITECTURE.md", "kill-points")?;
-    let documented: Vec<&str> = rows(&table).filter_map(|row| row.into_iter().flat_map(quoted).next()).collect();
+    let documented = keys(&table);
     let controller = ControllerPoint::ALL.iter().map(|point| format!("controller:{}", point.name()));
     let agent = AgentPoint::ALL.iter().map(|point| format!("agent:{}", point.name()));
     let real: Vec<String> = controller.chain(agent).collect();

@@ -13,8 +13,12 @@ const PUBLIC_HOSTS: [&str; 2] = [
 ];
 
 /// Folders that only build machines have. Split, so that this file does not name them.
-const BUILD_FOLDERS: [&str; 4] =
-    [concat!("/wo", "rk/"), concat!("/bui", "lds/"), concat!("/works", "pace/"), concat!("/.car", "go/registry")];
+const BUILD_FOLDERS: [&str; 4] = [
+    concat!("/wo", "rk/"),
+    concat!("/bui", "lds/"),
+    concat!("/works", "pace/"),
+    concat!("/.car", "go/registry"),
+];
 
 #[test]
 fn every_source_file_begins_with_what_it_owns() -> anyhow::Result<()> {
@@ -38,7 +42,8 @@ fn no_file_names_the_machine_it_was_written_on() -> anyhow::Result<()> {
 fn no_file_names_a_host_but_made_up_ones() -> anyhow::Result<()> {
     each_line(|file, number, line| {
         let addresses = line.split("http").skip(1);
-        let addresses = addresses.filter_map(|rest| rest.strip_prefix('s').unwrap_or(rest).strip_prefix("://"));
+        let addresses =
+            addresses.filter_map(|rest| rest.strip_prefix('s').unwrap_or(rest).strip_prefix("://"));
         for address in addresses {
             let end = address.find(|c: char| !c.is_ascii_alphanumeric() && !['.', '-'].contains(&c));
             let host = address[..end.unwrap_or(address.len())].trim_end_matches('.');

@@ -49,7 +49,8 @@ fn table() -> anyhow::Result<BTreeMap<String, Package>> {
         };
         let set = |cell| quoted(cell).map(str::to_owned).collect();
         let outside = (outside != "any").then(|| set(outside));
-        let one = |cell| quoted(cell).next().map(str::to_owned).context("a cell of the table is not in backticks");
+        let one =
+            |cell| quoted(cell).next().map(str::to_owned).context("a cell of the table is not in backticks");
         Ok((one(name)?, Package { folder: one(folder)?, house: set(house), outside }))
     };
     rows(&table).map(package).collect()
