@@ -7,7 +7,7 @@ use crate::ask;
 use crate::clock;
 use crate::inventory::Inventory;
 use crate::kill_point::{KillPoint, reach};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Durable, Ledger, LedgerError};
 use crate::link::uplink::Uplink;
 use curfew_agent_core::{CAPABILITIES, Core, Event};
 use curfew_types::Now;
@@ -73,6 +73,9 @@ pub(crate) struct Driver {
     calls: JoinSet<()>,
     /// Answers that came at once; emptied by the next turn.
     answers: Vec<Event>,
+    /// Who waits for a hello; emptied by the same turn, once its entries are durable: a hello that told of more
+    /// than the ledger holds would look like a ledger that was rolled back, after a crash.
+    greeters: Vec<oneshot::Sender<Box<Hello>>>,
     /// A session's end was answered in this turn; for the kill point between two of them.
     took_an_end: bool,
 }
@@ -97,6 +100,7 @@ impl Driver {
             uplink: None,
             calls: JoinSet::new(),
             answers: Vec::new(),
+            greeters: Vec::new(),
             took_an_end: false,
         }
     }
@@ -167,12 +171,7 @@ impl Driver {
         }
         for input in inputs.drain(..) {
             match input {
-                Input::Greet(answer_tx) => {
-                    let capabilities = CAPABILITIES.iter().map(|name| (*name).to_owned()).collect();
-                    let hello = self.core.hello(capabilities, self.inventory.digest());
-                    // A link that went away has no use for it.
-                    answer_tx.send(Box::new(hello)).ok();
-                }
+                Input::Greet(hello_tx) => self.greeters.push(hello_tx),
                 Input::Welcomed { epoch, acknowledged, uplink } => {
                     self.uplink = Some(uplink);
                     self.core.handle(now, Event::Welcomed { epoch, acknowledged });
@@ -211,6 +210,12 @@ impl Driver {
                 uplink.report(report);
             }
         }
+        for hello_tx in std::mem::take(&mut self.greeters) {
+            let capabilities = CAPABILITIES.iter().map(|name| (*name).to_owned()).collect();
+            let hello = self.core.hello(capabilities, self.inventory.digest());
+            // A link that went away has no use for it.
+            hello_tx.send(Box::new(hello)).ok();
+        }
         self.rewrite_if_grown(now);
         true
     }
@@ -219,7 +224,10 @@ impl Driver {
     async fn write_down(&mut self, turn: &Turn) -> bool {
         let mut pause = LEDGER_PAUSE_FIRST;
         let mut has_failed = false;
-        while let Err(error) = self.ledger.append(&turn.entries) {
+        // A report and a hello tell how far the ledger has come, so all before them is durable too.
+        let waits = turn.may_be_durable_later() && self.greeters.is_empty();
+        let when = if waits { Durable::WithTheNext } else { Durable::Now };
+        while let Err(error) = self.ledger.append(&turn.entries, when) {
             if !has_failed {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,

@@ -39,7 +39,7 @@ struct State {
 impl Inventory {
     /// The inventory of these providers; empty until it was discovered.
     pub(crate) fn new(providers: Vec<Arc<dyn Provider>>) -> Arc<Inventory> {
-        let book = Book::new(providers.len());
+        let book = Book::new(providers.iter().map(|provider| provider.name()));
         let state = Mutex::new(State { book, uplink: None });
         Arc::new(Inventory { providers, state, known: watch::Sender::new(false) })
     }
@@ -147,13 +147,12 @@ impl std::fmt::Debug for Inventory {
 
 /// What one provider says; a provider that hangs or panics has failed, and hurts no other.
 async fn ask(provider: &dyn Provider) -> Discovered {
-    let name = provider.name();
     let asked = AssertUnwindSafe(provider.discover()).catch_unwind();
     match tokio::time::timeout(DISCOVERY_TIMEOUT, asked).await {
         Ok(Ok(Ok(guests))) => Ok(guests),
-        Ok(Ok(Err(error))) => Err(format!("{name}: {error}")),
-        Ok(Err(_panic)) => Err(format!("{name}: it panicked")),
-        Err(_) => Err(format!("{name}: it did not answer within {} s", DISCOVERY_TIMEOUT.as_secs())),
+        Ok(Ok(Err(error))) => Err(error.to_string()),
+        Ok(Err(_panic)) => Err("it panicked".into()),
+        Err(_) => Err(format!("it did not answer within {} s", DISCOVERY_TIMEOUT.as_secs())),
     }
 }
 

@@ -16,7 +16,6 @@ mod read;
 use crate::clock;
 use crate::kill_point::{KillPoint, reach};
 use curfew_agent_core::Entry;
-use line::Place;
 use medium::Medium;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -37,6 +36,18 @@ const REWRITE_ABOVE: u64 = 1024 * 1024;
 const REWRITE_FACTOR: u64 = 4;
 /// The same for one that was just opened: what it had grown by is not known, and the first rewrite is cheap.
 const REWRITE_AT_START_ABOVE: u64 = 64 * 1024;
+
+/// Most bytes that are left to become durable with a later turn: a page, which is written as a whole anyway.
+const LOOSE_MAX: usize = 4096;
+
+/// When entries must be durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durable {
+    /// Before anything else happens.
+    Now,
+    /// With the next ones that must be: losing them in a power cut loses nothing.
+    WithTheNext,
+}
 
 /// Why the ledger cannot be used. Each text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -136,11 +147,17 @@ pub(crate) struct Ledger {
     medium: Box<dyn Medium>,
     incarnation: u64,
     /// Where the durable part ends.
-    length: u64,
+    durable: u64,
+    /// What comes behind it, until it is durable too.
+    loose: Vec<u8>,
+    /// How many lines that is.
+    loose_lines: usize,
+    /// How much of that has been written.
+    written: usize,
     /// The length above which it is rewritten.
     rewrite_above: u64,
-    /// A write failed: what lies behind `length` is cut off before the next one.
-    has_loose_end: bool,
+    /// A write or a sync failed: what lies behind `durable` is cut off and written anew.
+    has_failed: bool,
     /// A rename is not durable yet: nothing may be appended before it is, or a crash could bring the old file back.
     rename_pending: bool,
 }
@@ -176,9 +193,12 @@ impl Ledger {
             dir_file,
             medium: Box::new(file),
             incarnation: contents.incarnation,
-            length: contents.length,
+            durable: contents.length,
+            loose: Vec::new(),
+            loose_lines: 0,
+            written: 0,
             rewrite_above: REWRITE_AT_START_ABOVE,
-            has_loose_end: false,
+            has_failed: false,
             rename_pending: false,
         };
         Ok(Opened { ledger, entries: contents.entries, torn: contents.torn })
@@ -193,9 +213,12 @@ impl Ledger {
             dir_file,
             medium: Box::new(file),
             incarnation,
-            length,
+            durable: length,
+            loose: Vec::new(),
+            loose_lines: 0,
+            written: 0,
             rewrite_above: REWRITE_ABOVE,
-            has_loose_end: false,
+            has_failed: false,
             rename_pending: true,
         };
         ledger.settle_rename()?;
@@ -207,43 +230,56 @@ impl Ledger {
         self.incarnation
     }
 
-    /// Appends one turn's entries and returns when they are durable. After an error none of them counts, and the
-    /// same call may be made again.
-    pub(crate) fn append(&mut self, entries: &[Entry]) -> Result<(), LedgerError> {
-        if entries.is_empty() {
+    /// Appends one turn's entries and, unless `when` says otherwise, returns when they and all before are durable.
+    /// After an error none of them counts, and the same call may be made again.
+    pub(crate) fn append(&mut self, entries: &[Entry], when: Durable) -> Result<(), LedgerError> {
+        if entries.is_empty() && self.loose.is_empty() {
             return Ok(());
         }
-        let path = self.dir.join(FILE);
         self.settle_rename()?;
-        let mut bytes = Vec::with_capacity(entries.len() * 256);
-        let appended = self.append_bytes(entries, &mut bytes);
-        appended.map_err(|source| LedgerError::Io { doing: "writing", path, source })
+        let before = (self.loose.len(), self.loose_lines);
+        let rendered = write_lines(&mut self.loose, self.loose_lines, entries);
+        self.loose_lines += entries.len();
+        rendered.and_then(|()| self.write_loose(when)).map_err(|source| {
+            self.loose.truncate(before.0);
+            self.loose_lines = before.1;
+            self.has_failed = true;
+            LedgerError::Io { doing: "writing", path: self.dir.join(FILE), source }
+        })
     }
 
-    fn append_bytes(&mut self, entries: &[Entry], bytes: &mut Vec<u8>) -> io::Result<()> {
-        write_batch(bytes, entries)?;
-        if self.has_loose_end {
-            self.medium.cut(self.length)?;
+    fn write_loose(&mut self, when: Durable) -> io::Result<()> {
+        if self.has_failed {
+            // Also after a failed sync: it may leave pages that count as clean and never reach the disk.
+            self.medium.cut(self.durable)?;
+            self.written = 0;
+            self.has_failed = false;
         }
-        self.has_loose_end = true;
-        self.medium.append(bytes)?;
-        // A failed sync may leave pages that count as clean and never reach the disk: the cut above and the write
-        // after it make them anew.
-        self.medium.sync()?;
-        self.has_loose_end = false;
-        self.length += bytes.len() as u64;
+        self.medium.append(&self.loose[self.written..])?;
+        self.written = self.loose.len();
+        if when == Durable::Now || self.loose.len() > LOOSE_MAX {
+            self.medium.sync()?;
+            self.set_all_durable(self.durable + self.loose.len() as u64);
+        }
         Ok(())
+    }
+
+    fn set_all_durable(&mut self, length: u64) {
+        self.durable = length;
+        self.loose = Vec::new();
+        self.loose_lines = 0;
+        self.written = 0;
     }
 
     /// Whether the ledger has grown so much that it should be rewritten.
     pub(crate) fn is_grown(&self) -> bool {
-        self.length > self.rewrite_above
+        self.durable + self.loose.len() as u64 > self.rewrite_above
     }
 
     /// Replaces the ledger by one with these entries, which must say the same. After an error the old one stands.
     pub(crate) fn rewrite(&mut self, entries: &[Entry]) -> Result<(), LedgerError> {
         // Where it fails, the next try is due when the ledger has doubled.
-        self.rewrite_above = REWRITE_ABOVE.max(self.length.saturating_mul(2));
+        self.rewrite_above = REWRITE_ABOVE.max(self.durable.saturating_mul(2));
         let (file, length) = write_new(&self.dir, self.incarnation, entries)?;
         reach(KillPoint::BeforeRewriteRename);
         rename_new(&self.dir)?;
@@ -251,8 +287,8 @@ impl Ledger {
         // From here on the old file has no name: nothing may go to it any more, whatever happens next.
         self.medium = Box::new(file);
         self.rename_pending = true;
-        self.length = length;
-        self.has_loose_end = false;
+        self.set_all_durable(length);
+        self.has_failed = false;
         self.rewrite_above = REWRITE_ABOVE.max(length.saturating_mul(REWRITE_FACTOR));
         self.settle_rename()
     }
@@ -269,7 +305,10 @@ impl Ledger {
 
 impl std::fmt::Debug for Ledger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ledger").field("dir", &self.dir).field("length", &self.length).finish_non_exhaustive()
+        f.debug_struct("Ledger")
+            .field("dir", &self.dir)
+            .field("durable", &self.durable)
+            .finish_non_exhaustive()
     }
 }
 
@@ -297,8 +336,8 @@ fn write_new(dir: &Path, incarnation: u64, entries: &[Entry]) -> Result<(File, u
     let path = dir.join(NEW_FILE);
     let write = || -> io::Result<(File, u64)> {
         let mut bytes = Vec::with_capacity(128 + entries.len() * 256);
-        line::write(&mut bytes, Place { at: 0, of: 1 }, &Header { format: FORMAT, incarnation })?;
-        write_batch(&mut bytes, entries)?;
+        line::write(&mut bytes, 0, &Header { format: FORMAT, incarnation })?;
+        write_lines(&mut bytes, 0, entries)?;
         let mut options = OpenOptions::new();
         let mut file = options.append(true).create_new(true).mode(0o600).open(&path)?;
         file.append(&bytes)?;
@@ -317,9 +356,10 @@ fn rename_new(dir: &Path) -> Result<(), LedgerError> {
     std::fs::rename(&new, &path).map_err(|source| LedgerError::Io { doing: "replacing", path, source })
 }
 
-fn write_batch(bytes: &mut Vec<u8>, entries: &[Entry]) -> io::Result<()> {
+/// Renders entries; `behind` lines before them are not durable yet.
+fn write_lines(bytes: &mut Vec<u8>, behind: usize, entries: &[Entry]) -> io::Result<()> {
     for (at, entry) in entries.iter().enumerate() {
-        line::write(bytes, Place { at, of: entries.len() }, entry)?;
+        line::write(bytes, behind + at, entry)?;
     }
     Ok(())
 }

@@ -58,11 +58,13 @@ fn id() -> GuestId {
     "h1/empty/g1".parse().unwrap()
 }
 
-/// A driver with this provider and this disk, a stream that stands, and an order that has come.
+/// A driver with this provider and this disk, to which in one turn came a welcome, an order, and the question for
+/// another hello.
 struct Driven {
     inputs_tx: mpsc::Sender<Input>,
     stop_tx: watch::Sender<Stop>,
     uplink: Arc<Uplink>,
+    hello_rx: oneshot::Receiver<Box<Hello>>,
     task: tokio::task::JoinHandle<()>,
     _dir: tempfile::TempDir,
 }
@@ -88,7 +90,9 @@ async fn drive(provider: &Arc<Empty>, disk: &BadDisk) -> Driven {
         tasks: vec![OrderedTask { index: 0, guest: id() }],
     };
     inputs_tx.send(Input::Happened(Box::new(Event::Ordered(order)))).await.unwrap();
-    Driven { inputs_tx, stop_tx, uplink, task: tokio::spawn(driver.run()), _dir: dir }
+    let (hello_tx, hello_rx) = oneshot::channel();
+    inputs_tx.send(Input::Greet(hello_tx)).await.unwrap();
+    Driven { inputs_tx, stop_tx, uplink, hello_rx, task: tokio::spawn(driver.run()), _dir: dir }
 }
 
 /// The first finding that is said.
@@ -126,6 +130,23 @@ async fn on_a_full_disk_nothing_is_done_and_the_agent_goes_on_when_there_is_room
     disk.set_room(None);
     assert_eq!(finding(&driven.uplink).await.verdict.outcome, Outcome::NothingToDo);
     assert!(disk.text().lines().all(|line| line.ends_with('}')), "{}", disk.text());
+}
+
+#[tokio::test]
+async fn a_hello_tells_only_what_is_durable() {
+    let (provider, disk) = (Arc::new(Empty::default()), BadDisk::default());
+    disk.set_room(Some(10));
+    let mut driven = drive(&provider, &disk).await;
+    while driven.inputs_tx.capacity() < INPUTS_DEPTH {
+        tokio::task::yield_now().await;
+    }
+    assert!(driven.hello_rx.try_recv().is_err(), "it told of what the ledger does not hold");
+
+    disk.set_room(None);
+    let hello = tokio::time::timeout(PATIENCE, driven.hello_rx).await.expect("no hello came").unwrap();
+    // The epoch, and the order.
+    assert!(hello.ledger.counter >= 2);
+    assert!(disk.text().contains("accepted"));
 }
 
 #[tokio::test]

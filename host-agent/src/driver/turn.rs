@@ -44,6 +44,14 @@ impl Turn {
         turn
     }
 
+    /// Whether what is written may become durable later: nothing else happens in this turn, and what was
+    /// acknowledged is told and acknowledged again if that is forgotten.
+    pub(super) fn may_be_durable_later(&self) -> bool {
+        self.calls.is_empty()
+            && self.reports.is_empty()
+            && self.entries.iter().all(|entry| matches!(entry, Entry::Acknowledged { .. }))
+    }
+
     /// Whether some session is to be asked to end.
     pub(super) fn ends_a_session(&self) -> bool {
         self.calls.iter().any(|call| matches!(call.request, Request::End { .. }))

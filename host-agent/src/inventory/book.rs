@@ -31,8 +31,9 @@ struct Known {
     missed: u8,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Standing {
+    name: &'static str,
     has_answered: bool,
     failing: Option<String>,
 }
@@ -58,9 +59,10 @@ pub(crate) enum Route {
 }
 
 impl Book {
-    /// A book for so many providers.
-    pub(super) fn new(providers: usize) -> Book {
-        let mut book = Book { providers: vec![Standing::default(); providers], ..Book::default() };
+    /// A book for the providers with these names.
+    pub(super) fn new(names: impl IntoIterator<Item = &'static str>) -> Book {
+        let standing = |name| Standing { name, has_answered: false, failing: None };
+        let mut book = Book { providers: names.into_iter().map(standing).collect(), ..Book::default() };
         book.digest = book.compute_digest();
         book
     }
@@ -112,13 +114,13 @@ impl Book {
             Ok(guests) => {
                 standing.has_answered = true;
                 if standing.failing.take().is_some() {
-                    notes.push(format!("provider {provider} lists its guests again"));
+                    notes.push(format!("the provider {} lists its guests again", standing.name));
                 }
                 guests
             }
             Err(why) => {
                 if standing.failing.as_ref() != Some(&why) {
-                    notes.push(format!("provider {provider} cannot list its guests: {why}"));
+                    notes.push(format!("the provider {} cannot list its guests: {why}", standing.name));
                     standing.failing = Some(why);
                 }
                 let its =
@@ -133,8 +135,9 @@ impl Book {
         // Said once, when the guest appears.
         if known.is_none_or(|known| known.missed > 0) {
             let (id, name) = (&guest.id, &guest.name);
+            let (first, second) = (self.providers[first].name, self.providers[second].name);
             notes.push(format!(
-                "guest {id} ({name:?}) is listed by provider {first} and provider {second}: the first has it"
+                "guest {id} ({name:?}) is listed by {first} and by {second}: the first has it"
             ));
         }
     }

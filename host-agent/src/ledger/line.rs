@@ -1,4 +1,4 @@
-//! One line of the ledger: a checksum, its place in its batch, and JSON. It knows no file.
+//! One line of the ledger: a checksum, how many lines before it were not durable yet, and JSON. It knows no file.
 
 use serde::Serialize;
 use std::io::Write;
@@ -43,20 +43,11 @@ pub(super) fn crc32(bytes: &[u8]) -> u32 {
     !rest.iter().fold(crc, step)
 }
 
-/// Where a line stands among those that were written with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// From 0.
-    pub(super) at: usize,
-    /// How many lines the batch has.
-    pub(super) of: usize,
-}
-
-/// Appends a line to `out`.
-pub(super) fn write(out: &mut Vec<u8>, place: Place, value: &impl Serialize) -> std::io::Result<()> {
+/// Appends a line to `out`. `behind` lines come between it and the last one that was durable when it was written.
+pub(super) fn write(out: &mut Vec<u8>, behind: usize, value: &impl Serialize) -> std::io::Result<()> {
     let start = out.len();
     // The place of the checksum, which is known when the rest is.
-    write!(out, "00000000 {}/{} ", place.at, place.of)?;
+    write!(out, "00000000 {behind} ")?;
     serde_json::to_writer(&mut *out, value)?;
     let sum = crc32(&out[start + 9..]);
     write!(&mut out[start..start + 8], "{sum:08x}")?;
@@ -64,17 +55,16 @@ pub(super) fn write(out: &mut Vec<u8>, place: Place, value: &impl Serialize) -> 
     Ok(())
 }
 
-/// Takes a line apart. `None` if it is not what was written.
-pub(super) fn read(line: &[u8]) -> Option<(Place, &[u8])> {
+/// Takes a line apart: how many lines before it were not durable, and the JSON. `None` if it is not what was written.
+pub(super) fn read(line: &[u8]) -> Option<(usize, &[u8])> {
     let (sum, body) = (line.get(..8)?, line.get(9..)?);
     let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;
     if line[8] != b' ' || sum != crc32(body) {
         return None;
     }
     let space = body.iter().position(|byte| *byte == b' ')?;
-    let (at, of) = std::str::from_utf8(&body[..space]).ok()?.split_once('/')?;
-    let place = Place { at: at.parse().ok()?, of: of.parse().ok()? };
-    (place.at < place.of).then_some((place, &body[space + 1..]))
+    let behind = std::str::from_utf8(&body[..space]).ok()?.parse().ok()?;
+    Some((behind, &body[space + 1..]))
 }
 
 #[cfg(test)]
@@ -91,10 +81,9 @@ mod tests {
     #[test]
     fn a_line_reads_back_as_written_and_no_flipped_bit_passes() {
         let mut line = Vec::new();
-        let place = Place { at: 3, of: 5 };
-        write(&mut line, place, &"who").unwrap();
+        write(&mut line, 3, &"who").unwrap();
         assert_eq!(line.pop(), Some(b'\n'));
-        assert_eq!(read(&line), Some((place, &b"\"who\""[..])));
+        assert_eq!(read(&line), Some((3, &b"\"who\""[..])));
         for bit in 0..line.len() * 8 {
             let mut flipped = line.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);

@@ -1,6 +1,5 @@
 //! Reading a ledger back: what holds, what a crash tore off, and what must not be passed over. It changes nothing.
 
-use super::line::Place;
 use super::{Header, LedgerError, line};
 use curfew_agent_core::Entry;
 use std::path::Path;
@@ -18,8 +17,8 @@ pub(super) struct Contents {
 
 /// Reads all of it.
 ///
-/// A batch is written and then made durable before anything of it is carried out. So lines that do not hold are
-/// what a crash left, and may go, if no batch was written after theirs; otherwise they had been durable once.
+/// Lines are durable before anything of them is carried out. So lines that do not hold are what a crash left, and
+/// may go, unless one that was written later says that they had been durable.
 pub(super) fn contents(path: &Path, bytes: &[u8]) -> Result<Contents, LedgerError> {
     let damaged = |line| LedgerError::Damaged { path: path.into(), line };
     let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
@@ -29,9 +28,9 @@ pub(super) fn contents(path: &Path, bytes: &[u8]) -> Result<Contents, LedgerErro
         return Err(LedgerError::Format { path: path.into(), found: header.format });
     }
     let lines: Vec<&[u8]> = lines.collect();
-    let read: Vec<Option<(Place, &[u8])>> = lines.iter().map(|line| whole(line)).collect();
+    let read: Vec<Option<(usize, &[u8])>> = lines.iter().map(|line| whole(line)).collect();
     let good = read.iter().position(Option::is_none).unwrap_or(read.len());
-    if good < read.len() && !is_last_batch(&read, good) {
+    if good < read.len() && !is_torn(&read, good) {
         // Lines are counted from 1, and the header is the first.
         return Err(damaged(good + 2));
     }
@@ -53,22 +52,17 @@ pub(super) fn contents(path: &Path, bytes: &[u8]) -> Result<Contents, LedgerErro
     })
 }
 
-fn whole(line: &[u8]) -> Option<(Place, &[u8])> {
+fn whole(line: &[u8]) -> Option<(usize, &[u8])> {
     line.strip_suffix(b"\n").and_then(line::read)
 }
 
-/// Whether the line at `bad` and all after it can be of one batch, the one that was written last.
+/// Whether neither the line at `bad` nor any after it had been durable: each of those was written when the bad one
+/// was not durable yet, or it would not count that one among the lines before it.
 ///
 /// A block that was never written may swallow the ends of lines, so that there are fewer than there should be, and
 /// never more.
-fn is_last_batch(read: &[Option<(Place, &[u8])>], bad: usize) -> bool {
-    let before = bad.checked_sub(1).and_then(|at| read[at]).map(|(place, _)| place.of - 1 - place.at);
-    let lines_left = read.len() - bad;
-    // The line before is the last of its batch, or its batch reaches to the end.
-    let is_alone = before.is_none_or(|follow| follow == 0 || lines_left <= follow);
-    let began_before = |(after, line): (usize, &Option<(Place, &[u8])>)| {
-        // No batch began after the bad line, and none ended before the end.
-        line.is_none_or(|(place, _)| place.at >= after && place.of - 1 - place.at >= lines_left - 1 - after)
-    };
-    is_alone && read[bad..].iter().enumerate().all(began_before)
+fn is_torn(read: &[Option<(usize, &[u8])>], bad: usize) -> bool {
+    let counts_the_bad_one =
+        |(after, line): (usize, &Option<(usize, &[u8])>)| line.is_none_or(|(behind, _)| behind >= after);
+    read[bad..].iter().enumerate().all(counts_the_bad_one)
 }

@@ -17,7 +17,7 @@ fn written(batches: &[&[Entry]]) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let mut ledger = open(dir.path()).ledger;
     for batch in batches {
-        ledger.append(batch).unwrap();
+        ledger.append(batch, Durable::Now).unwrap();
     }
     let path = dir.path().join(FILE);
     (dir, path)
@@ -33,6 +33,7 @@ struct Disk {
     /// Bytes that still fit; nothing says that all do.
     room: Option<usize>,
     syncs_fail: bool,
+    syncs: u32,
 }
 
 impl BadDisk {
@@ -40,7 +41,7 @@ impl BadDisk {
     pub(crate) fn ledger(&self, dir: &Path) -> Ledger {
         let mut ledger = open(dir).ledger;
         ledger.medium = Box::new(self.clone());
-        ledger.length = 0;
+        ledger.durable = 0;
         ledger
     }
 
@@ -67,7 +68,9 @@ impl Medium for BadDisk {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        if self.0.lock().unwrap().syncs_fail { Err(io::Error::other("the disk is gone")) } else { Ok(()) }
+        let mut disk = self.0.lock().unwrap();
+        disk.syncs += 1;
+        if disk.syncs_fail { Err(io::Error::other("the disk is gone")) } else { Ok(()) }
     }
 
     fn cut(&mut self, length: u64) -> io::Result<()> {
@@ -89,8 +92,8 @@ fn what_was_appended_is_read_back_and_the_incarnation_stays() {
     };
     let mut first = open(dir.path());
     assert_eq!(first.entries, []);
-    first.ledger.append(&[accepted.clone(), entry(1)]).unwrap();
-    first.ledger.append(&[entry(2)]).unwrap();
+    first.ledger.append(&[accepted.clone(), entry(1)], Durable::Now).unwrap();
+    first.ledger.append(&[entry(2)], Durable::Now).unwrap();
     let incarnation = first.ledger.incarnation();
     drop(first);
 
@@ -121,7 +124,7 @@ fn a_ledger_torn_at_any_byte_loses_only_what_was_not_durable() {
         assert_eq!(opened.entries.len(), lines - 1, "{length}");
         assert_eq!(opened.torn, (length - ends[lines - 1]) as u64);
         let mut ledger = opened.ledger;
-        ledger.append(&[entry(9)]).unwrap();
+        ledger.append(&[entry(9)], Durable::Now).unwrap();
         drop(ledger);
         assert_eq!(open(dir.path()).entries.last(), Some(&entry(9)), "{length}");
     }
@@ -140,6 +143,20 @@ fn a_crash_that_lost_the_middle_of_the_last_batch_is_a_torn_end() {
 
     assert_eq!(opened.entries, [entry(1), entry(2)]);
     assert_eq!(opened.torn, (bytes.len() - ends[2]) as u64);
+}
+
+#[test]
+fn a_crash_that_lost_lines_left_for_later_and_kept_newer_ones_is_a_torn_end() {
+    let (dir, path) = written(&[&[entry(1)]]);
+    let mut ledger = open(dir.path()).ledger;
+    ledger.append(&[Entry::Acknowledged { sequence: 1 }], Durable::WithTheNext).unwrap();
+    let start = std::fs::read(&path).unwrap().len();
+    ledger.append(&[entry(2), entry(3)], Durable::Now).unwrap();
+    drop(ledger);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[start - 20..start].fill(0);
+    std::fs::write(&path, &bytes).unwrap();
+    assert_eq!(open(dir.path()).entries, [entry(1)]);
 }
 
 #[test]
@@ -167,7 +184,7 @@ fn damage_before_the_last_batch_is_an_error_that_names_the_line() {
 fn a_ledger_of_another_format_is_left_alone() {
     let (dir, path) = written(&[]);
     let mut bytes = Vec::new();
-    line::write(&mut bytes, Place { at: 0, of: 1 }, &Header { format: 2, incarnation: 1 }).unwrap();
+    line::write(&mut bytes, 0, &Header { format: 2, incarnation: 1 }).unwrap();
     std::fs::write(&path, &bytes).unwrap();
     let error = Ledger::open(dir.path()).unwrap_err();
     assert!(matches!(error, LedgerError::Format { found: 2, .. }), "{error}");
@@ -177,7 +194,7 @@ fn a_ledger_of_another_format_is_left_alone() {
 fn an_entry_of_a_later_version_is_an_error_and_not_passed_over() {
     let (dir, path) = written(&[&[entry(1)]]);
     let mut bytes = std::fs::read(&path).unwrap();
-    line::write(&mut bytes, Place { at: 0, of: 1 }, &serde_json::json!({"entry": "drained"})).unwrap();
+    line::write(&mut bytes, 0, &serde_json::json!({"entry": "drained"})).unwrap();
     std::fs::write(&path, &bytes).unwrap();
     let error = Ledger::open(dir.path()).unwrap_err();
     assert!(matches!(error, LedgerError::Entry { line: 3, .. }), "{error}");
@@ -188,12 +205,12 @@ fn a_rewritten_ledger_says_what_it_was_given_and_goes_on() {
     let (dir, path) = written(&[&[entry(1)]]);
     let mut ledger = open(dir.path()).ledger;
     let incarnation = ledger.incarnation();
-    ledger.append(&vec![entry(5); 4000]).unwrap();
+    ledger.append(&vec![entry(5); 4000], Durable::Now).unwrap();
     assert!(ledger.is_grown());
 
     ledger.rewrite(&[entry(5)]).unwrap();
     assert!(!ledger.is_grown());
-    ledger.append(&[entry(6)]).unwrap();
+    ledger.append(&[entry(6)], Durable::Now).unwrap();
     drop(ledger);
 
     let opened = open(dir.path());
@@ -218,15 +235,15 @@ fn a_full_disk_leaves_no_half_lines_once_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
     let disk = BadDisk::default();
     let mut ledger = disk.ledger(dir.path());
-    ledger.append(&[entry(1)]).unwrap();
+    ledger.append(&[entry(1)], Durable::Now).unwrap();
     let before = disk.text();
 
     disk.set_room(Some(20));
-    let error = ledger.append(&[entry(2)]).unwrap_err();
+    let error = ledger.append(&[entry(2)], Durable::Now).unwrap_err();
     assert!(matches!(error, LedgerError::Io { doing: "writing", .. }), "{error}");
     assert_eq!(disk.text().len(), before.len() + 20);
     disk.set_room(None);
-    ledger.append(&[entry(2)]).unwrap();
+    ledger.append(&[entry(2)], Durable::Now).unwrap();
 
     assert_eq!(disk.text().lines().count(), 2, "{}", disk.text());
     assert!(disk.text().lines().all(|line| line::read(line.as_bytes()).is_some()));
@@ -238,11 +255,36 @@ fn after_a_failed_sync_everything_is_written_anew() {
     let disk = BadDisk::default();
     let mut ledger = disk.ledger(dir.path());
     disk.0.lock().unwrap().syncs_fail = true;
-    ledger.append(&[entry(1)]).unwrap_err();
-    ledger.append(&[entry(1)]).unwrap_err();
+    ledger.append(&[entry(1)], Durable::Now).unwrap_err();
+    ledger.append(&[entry(1)], Durable::Now).unwrap_err();
     disk.0.lock().unwrap().syncs_fail = false;
-    ledger.append(&[entry(1)]).unwrap();
+    ledger.append(&[entry(1)], Durable::Now).unwrap();
     assert_eq!(disk.text().lines().count(), 1);
+}
+
+#[test]
+fn what_may_become_durable_later_does_so_with_the_next_that_must() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = BadDisk::default();
+    let mut ledger = disk.ledger(dir.path());
+    let acknowledged = Entry::Acknowledged { sequence: 1 };
+    ledger.append(std::slice::from_ref(&acknowledged), Durable::WithTheNext).unwrap();
+    assert_eq!((disk.text().lines().count(), disk.0.lock().unwrap().syncs), (1, 0));
+
+    // A sync that fails takes nothing with it, whenever it was written.
+    disk.0.lock().unwrap().syncs_fail = true;
+    ledger.append(&[], Durable::Now).unwrap_err();
+    disk.0.lock().unwrap().syncs_fail = false;
+    ledger.append(&[entry(2)], Durable::Now).unwrap();
+    assert_eq!(disk.text().lines().count(), 2);
+
+    let syncs = disk.0.lock().unwrap().syncs;
+    ledger.append(&[], Durable::Now).unwrap();
+    assert_eq!(disk.0.lock().unwrap().syncs, syncs, "there was nothing to sync");
+    for _ in 0..200 {
+        ledger.append(std::slice::from_ref(&acknowledged), Durable::WithTheNext).unwrap();
+    }
+    assert!(disk.0.lock().unwrap().syncs > syncs, "what is not durable grows without bound");
 }
 
 #[test]

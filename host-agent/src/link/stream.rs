@@ -21,10 +21,10 @@ use tonic::{Code, Status, Streaming};
 const WELCOME_TIMEOUT: Duration = curfew_proto::dial::CONNECT_TIMEOUT;
 /// After so many heartbeats without a word the other side is gone: one may be late, two may be lost in a moment.
 const SILENT_HEARTBEATS: u32 = 3;
-/// What a heartbeat may be at least and at most, whatever the controller says: neither a flood nor a silence in
-/// which a firewall forgets the connection.
+/// What a heartbeat may be at least and at most, whatever the controller says: neither a flood, nor so long that a
+/// dead controller is taken for a quiet one for hours. What keeps the connection in firewalls' memory is the dial's.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(50);
-const HEARTBEAT_MAX: Duration = Duration::from_secs(60);
+const HEARTBEAT_MAX: Duration = Duration::from_secs(600);
 /// Time for the last words of an agent that stops.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Request, Response, Status, Streaming};
@@ -91,7 +92,10 @@ impl Controller {
         let (streams_tx, streams_rx) = mpsc::channel(16);
         let service = Service { streams_tx, refusals: Arc::new(Mutex::new(refusals)) };
         let server = Server::builder().add_service(AgentServiceServer::new(service));
-        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        // Small words follow one another; without this each waits for the other side's delayed acknowledgement.
+        let incoming =
+            TcpListenerStream::new(listener).map(|tcp| tcp.inspect(|tcp| tcp.set_nodelay(true).unwrap()));
+        tokio::spawn(server.serve_with_incoming(incoming));
         Controller { addr, streams_rx }
     }
 

@@ -21,7 +21,7 @@ fn ids<'a>(guests: impl IntoIterator<Item = &'a Guest>) -> Vec<String> {
 
 #[test]
 fn only_what_changed_is_told() {
-    let mut book = Book::new(1);
+    let mut book = Book::new(["one"]);
     let first = book.apply(vec![Ok(vec![guest("a"), guest("b")])]);
     assert_eq!(ids(&first.upserts), ["a", "b"]);
     let digest = book.digest();
@@ -58,7 +58,7 @@ fn the_digest_tells_inventories_apart_field_by_field() {
     let digests: Vec<u64> = variants
         .into_iter()
         .map(|guests| {
-            let mut book = Book::new(1);
+            let mut book = Book::new(["one"]);
             book.apply(vec![Ok(guests)]);
             book.digest()
         })
@@ -70,7 +70,7 @@ fn the_digest_tells_inventories_apart_field_by_field() {
 
 #[test]
 fn a_failing_provider_keeps_its_guests_with_their_power_unknown_and_says_so_once() {
-    let mut book = Book::new(2);
+    let mut book = Book::new(["one", "two"]);
     book.apply(vec![Ok(vec![guest("a")]), Ok(vec![guest("b")])]);
 
     let failed = book.apply(vec![Err("it hangs".into()), Ok(vec![guest("b")])]);
@@ -85,7 +85,7 @@ fn a_failing_provider_keeps_its_guests_with_their_power_unknown_and_says_so_once
 
 #[test]
 fn of_two_providers_with_one_guest_the_first_has_it_and_that_is_said_once() {
-    let mut book = Book::new(2);
+    let mut book = Book::new(["one", "two"]);
     let both = || vec![Ok(vec![guest("a")]), Ok(vec![guest("a")])];
     assert_eq!(book.apply(both()).notes.len(), 1);
     assert_eq!(book.apply(both()), Change::default());
@@ -94,7 +94,7 @@ fn of_two_providers_with_one_guest_the_first_has_it_and_that_is_said_once() {
 
 #[test]
 fn nobody_is_unknown_before_every_provider_has_spoken() {
-    let mut book = Book::new(2);
+    let mut book = Book::new(["one", "two"]);
     let stranger = "x".parse().unwrap();
     assert_eq!(book.route(&stranger), Route::NotYetKnown);
     book.apply(vec![Ok(vec![guest("a")]), Err("it hangs".into())]);
@@ -105,7 +105,7 @@ fn nobody_is_unknown_before_every_provider_has_spoken() {
 
 #[test]
 fn a_guest_that_one_discovery_misses_is_still_reached() {
-    let mut book = Book::new(1);
+    let mut book = Book::new(["one"]);
     let id = "a".parse().unwrap();
     book.apply(vec![Ok(vec![guest("a")])]);
     for _ in 1..MISSED_MAX {
@@ -124,7 +124,7 @@ fn what_the_controller_would_not_take_is_not_told() {
     odd.labels = [("env", "lab"), ("agent/rack", "r1"), ("agent/bad", "not a value")]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into();
-    let mut book = Book::new(1);
+    let mut book = Book::new(["one"]);
 
     let change = book.apply(vec![Ok(vec![odd])]);
 
