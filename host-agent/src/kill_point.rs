@@ -31,7 +31,7 @@ kill_points! {
     BeforeOutcomeSync = "before-outcome-sync", "an outcome is decided, and it is not in the ledger yet";
     AfterOutcomeSync = "after-outcome-sync", "an outcome is on disk, and its report was not sent";
     AfterReportSent = "after-report-sent", "a report was sent and its acknowledgement came, but was not handled";
-    AfterAckSync = "after-ack-sync", "an acknowledgement is on disk";
+    AfterAckWritten = "after-ack-written", "an acknowledgement is written down";
     BeforeRewriteRename = "before-rewrite-rename", "a rewritten ledger is on disk beside the old one";
     AfterRewriteRename = "after-rewrite-rename", "a rewritten ledger has replaced the old one";
 }

@@ -9,9 +9,12 @@
 //! thousand agents in one process (on a memory file system) would otherwise need a thread each. The runtime of the
 //! agent's own process has a second worker, which carries heartbeats on while a disk hangs.
 
+mod error;
 mod line;
 mod medium;
 mod read;
+
+pub use error::LedgerError;
 
 use crate::clock;
 use crate::kill_point::{KillPoint, reach};
@@ -34,9 +37,8 @@ const NEW_FILE: &str = "ledger.new";
 const REWRITE_ABOVE: u64 = 1024 * 1024;
 /// A ledger is rewritten when it has grown by this factor, so that each byte is copied a bounded number of times.
 const REWRITE_FACTOR: u64 = 4;
-/// The same for one that was just opened: what it had grown by is not known, and the first rewrite is cheap.
-const REWRITE_AT_START_ABOVE: u64 = 64 * 1024;
-
+/// The same for one that was just opened: what it has grown by is not known, and the first rewrite is cheap.
+const REWRITE_FIRST_ABOVE: u64 = 64 * 1024;
 /// Most bytes that are left to become durable with a later turn: a page, which is written as a whole anyway.
 const LOOSE_MAX: usize = 4096;
 
@@ -47,80 +49,6 @@ pub(crate) enum Durable {
     Now,
     /// With the next ones that must be: losing them in a power cut loses nothing.
     WithTheNext,
-}
-
-/// Why the ledger cannot be used. Each text says what to do.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LedgerError {
-    /// Something with a file did not work.
-    #[error("{doing} {}", path.display())]
-    Io {
-        /// What was attempted.
-        doing: &'static str,
-        /// With which file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// Another agent has the directory.
-    #[error(
-        "another agent uses the data directory {}: stop it, or give this one a data_dir of its own",
-        path.display()
-    )]
-    Locked {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// Others may write to the directory.
-    #[error(
-        "users other than its owner may write to the data directory {} (mode {mode:o}): they could replace the \
-         ledger; run chmod go-w on it",
-        path.display()
-    )]
-    Exposed {
-        /// The directory.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// A line that was durable does not hold any more.
-    #[error(
-        "line {line} of {} is damaged and others follow, so it was not a crash that tore it: check the disk and \
-         restore the file. If it is lost, move it away: the agent begins a new ledger, and the controller counts \
-         what it had handed to the old one as unknown",
-        path.display()
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-    },
-    /// The file was written by another version.
-    #[error(
-        "{} has format {found}, and this agent reads format {FORMAT}: run the version that wrote it",
-        path.display()
-    )]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// Its format.
-        found: u32,
-    },
-    /// An entry is whole but says nothing this build understands.
-    #[error(
-        "line {line} of {} is an entry that this version does not know: run the version that wrote it",
-        path.display()
-    )]
-    Entry {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What is not understood.
-        source: serde_json::Error,
-    },
 }
 
 /// The first line.
@@ -184,23 +112,12 @@ impl Ledger {
         let bytes = std::fs::read(&path).map_err(io("reading", &path))?;
         let contents = read::contents(&path, &bytes)?;
         if contents.torn > 0 {
-            file.set_len(contents.length)
-                .and_then(|()| file.sync_data())
-                .map_err(io("cutting a torn end off", &path))?;
+            file.set_len(contents.length).map_err(io("cutting a torn end off", &path))?;
         }
-        let ledger = Ledger {
-            dir: dir.into(),
-            dir_file,
-            medium: Box::new(file),
-            incarnation: contents.incarnation,
-            durable: contents.length,
-            loose: Vec::new(),
-            loose_lines: 0,
-            written: 0,
-            rewrite_above: REWRITE_AT_START_ABOVE,
-            has_failed: false,
-            rename_pending: false,
-        };
+        // A process that was killed may have left lines, or a rename, that no disk has seen yet.
+        file.sync_data().map_err(io("syncing", &path))?;
+        dir_file.sync_all().map_err(io("syncing", dir))?;
+        let ledger = Ledger::of(dir, dir_file, file, contents.incarnation, contents.length);
         Ok(Opened { ledger, entries: contents.entries, torn: contents.torn })
     }
 
@@ -208,7 +125,14 @@ impl Ledger {
         let incarnation = clock::random();
         let (file, length) = write_new(dir, incarnation, &[])?;
         rename_new(dir)?;
-        let mut ledger = Ledger {
+        let mut ledger = Ledger::of(dir, dir_file, file, incarnation, length);
+        ledger.rename_pending = true;
+        ledger.settle_rename()?;
+        Ok(Opened { ledger, entries: Vec::new(), torn: 0 })
+    }
+
+    fn of(dir: &Path, dir_file: File, file: File, incarnation: u64, length: u64) -> Ledger {
+        Ledger {
             dir: dir.into(),
             dir_file,
             medium: Box::new(file),
@@ -217,12 +141,10 @@ impl Ledger {
             loose: Vec::new(),
             loose_lines: 0,
             written: 0,
-            rewrite_above: REWRITE_ABOVE,
+            rewrite_above: REWRITE_FIRST_ABOVE,
             has_failed: false,
-            rename_pending: true,
-        };
-        ledger.settle_rename()?;
-        Ok(Opened { ledger, entries: Vec::new(), torn: 0 })
+            rename_pending: false,
+        }
     }
 
     /// The random name of this ledger, for as long as it lives.

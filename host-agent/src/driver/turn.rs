@@ -112,7 +112,7 @@ impl Turn {
                 Entry::Accepted { .. } => reach(KillPoint::AfterAcceptSync),
                 Entry::Acting { .. } => reach(KillPoint::AfterActSync),
                 Entry::Finished { .. } => reach(KillPoint::AfterOutcomeSync),
-                Entry::Acknowledged { .. } => reach(KillPoint::AfterAckSync),
+                Entry::Acknowledged { .. } => reach(KillPoint::AfterAckWritten),
                 _ => {}
             }
         }
