@@ -98,9 +98,9 @@ impl Link {
             _ => Ended::Failed { why: chain(&error) },
         })?;
         let (hello_tx, hello_rx) = oneshot::channel();
-        let stopping = |_| Ended::Failed { why: "the agent stops".into() };
+        // Without a driver there is no agent.
         self.inputs_tx.send(Input::Greet(hello_tx)).await.map_err(|_| Ended::Stopped)?;
-        let hello = *hello_rx.await.map_err(stopping)?;
+        let hello = *hello_rx.await.map_err(|_| Ended::Stopped)?;
         let told_digest = hello.inventory_digest;
         let hello = wire::Hello::new(hello, self.host.as_str(), env!("CARGO_PKG_VERSION"));
         let uplink = Uplink::new(hello);
