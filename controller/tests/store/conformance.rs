@@ -216,7 +216,7 @@ pub(crate) async fn late_news_of_what_is_unknown_is_left_out(place: &impl Place)
     let store = place.open().await;
     append(&store, &[start(&known)]).await;
     append(&store, &finish_all(&known, BEGIN)).await;
-    let Record::Late { operation, index, verdict, at, guest, host: whose } =
+    let Record::Late { operation, index, verdict, at, guest: theirs, host: whose } =
         late(&known, 1, verdict(3), BEGIN)
     else {
         unreachable!("a late record")
@@ -227,11 +227,12 @@ pub(crate) async fn late_news_of_what_is_unknown_is_left_out(place: &impl Place)
         &store,
         &[
             late(&unknown, 1, verdict.clone(), BEGIN),
-            news(index, guest.clone(), host(1)),
-            news(0, guest.clone(), whose.clone()),
-            news(4, guest.clone(), whose.clone()),
-            news(400, guest.clone(), whose.clone()),
-            news(index, guest, whose),
+            news(index, theirs.clone(), host(1)),
+            news(0, guest(0, 0), host(1)),
+            news(0, theirs.clone(), whose.clone()),
+            news(4, theirs.clone(), whose.clone()),
+            news(400, theirs.clone(), whose.clone()),
+            news(index, theirs, whose),
         ],
     )
     .await;

@@ -1,9 +1,8 @@
-//! Copies of the database: taken while a controller runs, checked, and put in place when none does.
+//! Copies of the database: taken while a controller runs, and checked before one becomes a database again.
 
 use super::{common, lock, private, schema};
 use anyhow::{Context, ensure};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -14,31 +13,18 @@ use std::path::{Path, PathBuf};
 pub async fn snapshot(source: &Path, dest: &Path) -> anyhow::Result<()> {
     ensure!(!dest.exists(), "{} exists already", dest.display());
     ensure!(source.exists(), "there is no database at {}", source.display());
-    let partial = beside(dest, ".partial");
-    remove_if_there(&partial)?;
-    private(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
-    let copied = copy(source, &partial).await;
-    let moved = copied.and_then(|()| put(&partial, dest));
-    if moved.is_err() {
-        fs::remove_file(&partial).ok();
-    }
-    moved
+    copy_whole(source, dest).await
 }
 
-/// Puts the copy at `source` in the place of the database at `dest`, after checking it. No controller may be running.
-/// What was there before stays beside it with the ending `.before-restore`.
+/// Makes the copy at `source` the database at `dest`, where there is none, after checking it.
 ///
 /// # Errors
-/// When a controller is running, the copy is damaged or of a newer version, or the disk says no.
+/// When there is a database already, the copy is damaged or of a newer version, or the disk says no.
 pub async fn restore(source: &Path, dest: &Path) -> anyhow::Result<()> {
     let _lock = lock(dest)?;
+    ensure!(!dest.exists(), "there is a database at {} already", dest.display());
     check(source).await.with_context(|| format!("{} cannot be restored", source.display()))?;
-    let partial = beside(dest, ".partial");
-    remove_if_there(&partial)?;
-    private(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
-    copy(source, &partial).await?;
-    set_aside(dest).await?;
-    put(&partial, dest)
+    copy_whole(source, dest).await
 }
 
 /// Checks that a copy is whole, and of a version known here.
@@ -52,6 +38,21 @@ async fn check(file: &Path) -> anyhow::Result<()> {
     ensure!(said == "ok", "the file is damaged: {said}");
     connection.close().await?;
     Ok(())
+}
+
+/// Copies to `dest`, which is there whole afterwards or not at all.
+async fn copy_whole(source: &Path, dest: &Path) -> anyhow::Result<()> {
+    let mut partial = dest.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    remove_if_there(&partial)?;
+    private(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
+    let moved = copy(source, &partial).await.and_then(|()| put(&partial, dest));
+    if moved.is_err() {
+        // What went wrong is told; a second failure here would only hide it.
+        fs::remove_file(&partial).ok();
+    }
+    moved
 }
 
 async fn copy(source: &Path, dest: &Path) -> anyhow::Result<()> {
@@ -75,25 +76,6 @@ async fn recognise(connection: &mut SqliteConnection) -> anyhow::Result<()> {
     Ok(schema::recognise(connection).await.map_err(|fault| fault.during("recognise the database"))?)
 }
 
-/// Brings what is in the log of the database into its file, and keeps that under another name.
-async fn set_aside(file: &Path) -> anyhow::Result<()> {
-    if !file.exists() {
-        return Ok(());
-    }
-    // A damaged database may not open; it is kept as it is, with its log.
-    if let Ok(connection) = open(file).await {
-        connection.close().await.ok();
-    }
-    for ending in ["", "-wal", "-shm"] {
-        let from = beside(file, ending);
-        if from.exists() {
-            let to = beside(file, &format!(".before-restore{ending}"));
-            fs::rename(&from, &to).with_context(|| format!("cannot set {} aside", from.display()))?;
-        }
-    }
-    Ok(())
-}
-
 /// Moves a finished file to its place, so that it is there whole or not at all, also after a loss of power.
 fn put(partial: &Path, dest: &Path) -> anyhow::Result<()> {
     let sync = || -> std::io::Result<()> {
@@ -112,10 +94,4 @@ fn remove_if_there(file: &Path) -> anyhow::Result<()> {
         }
         Ok(()) | Err(_) => Ok(()),
     }
-}
-
-fn beside(file: &Path, ending: &str) -> PathBuf {
-    let mut name = OsString::from(file);
-    name.push(ending);
-    name.into()
 }
