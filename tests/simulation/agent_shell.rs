@@ -23,6 +23,9 @@ pub(crate) struct Host {
     pub(crate) ledger: Vec<Entry>,
     /// The agent is killed at this point of its next turn that writes, and is back after this time.
     pub(crate) doomed: Option<(CrashPoint, u64)>,
+    /// Its ledger was rolled back, and no controller has seen it since. An agent that dies twice before it meets its
+    /// controller again can hide that, so this one is left alone until then.
+    pub(crate) unjudged: bool,
     /// What the controller was told of its guests.
     told: Vec<Guest>,
 }
@@ -48,6 +51,7 @@ impl Host {
             incarnation: rng.next(),
             ledger: Vec::new(),
             doomed: None,
+            unjudged: false,
             told: Vec::new(),
         }
     }
@@ -146,6 +150,7 @@ impl World {
                 self.agent_notices(number);
             }
             Down::Welcome(welcome) => {
+                self.hosts[host].unjudged = false;
                 if let Some(agent) = self.hosts[host].process.as_mut() {
                     agent.welcomed = true;
                 }

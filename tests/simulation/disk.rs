@@ -132,6 +132,12 @@ impl Disk {
         })
     }
 
+    /// The age of a host's ledger as far as it is stored, if it is this one.
+    pub(crate) fn counter_of(&self, host: &HostName, incarnation: u64) -> u64 {
+        let ledger = self.hosts.get(host).and_then(|row| row.ledger);
+        ledger.filter(|ledger| ledger.incarnation == incarnation).map_or(0, |ledger| ledger.counter)
+    }
+
     /// What a controller that starts now is told.
     pub(crate) fn recovered(&self) -> Recovered {
         let unfinished = self.operations.values().filter(|kept| !kept.ended);

@@ -45,6 +45,7 @@ impl World {
             | Planned::AgentStops { .. }
             | Planned::HostReboots { .. }
             | Planned::LedgerLost { .. }
+            | Planned::LedgerRolledBack { .. }
             | Planned::LedgerRewritten { .. } => self.befall_agent(&what),
             Planned::ControllerCrashes { .. }
             | Planned::ControllerStops { .. }
@@ -62,6 +63,13 @@ impl World {
     #[allow(clippy::wildcard_enum_match_arm, reason = "the caller has sorted the events")]
     fn befall_agent(&mut self, what: &Planned) {
         match *what {
+            Planned::AgentCrashes { host, .. }
+            | Planned::AgentStops { host, .. }
+            | Planned::HostReboots { host, .. }
+            | Planned::LedgerRolledBack { host, .. }
+                if self.hosts[host].unjudged => {}
+            // Nor can a controller remember its judgement that loses its store and then its memory.
+            Planned::LedgerRolledBack { .. } if self.controller.store_is_away => {}
             Planned::AgentCrashes { host, point: CrashPoint::Idle, ms } => self.kill_agent(host, ms),
             Planned::AgentCrashes { host, point, ms } => self.hosts[host].doomed = Some((point, ms)),
             Planned::AgentStops { host, ms } => {
@@ -78,6 +86,7 @@ impl World {
                 self.hosts[host].incarnation = self.chances.shells.next();
                 self.truth.ledger_lost(host);
             }
+            Planned::LedgerRolledBack { host, ms } => self.roll_ledger_back(host, ms),
             Planned::LedgerRewritten { host } => self.rewrite_ledger(host),
             _ => {}
         }
@@ -111,6 +120,27 @@ impl World {
                 self.guests[place].go_down(t);
             }
         }
+    }
+
+    /// A host is set back to an older image, which boots. How old it is can only be seen by a controller that has
+    /// stored something newer: a lesser step back is one that nobody could ever tell.
+    fn roll_ledger_back(&mut self, place: usize, ms: u64) {
+        let host = &self.hosts[place];
+        let kept = self.chances.shells.place(host.ledger.len() + 1);
+        let older = host.ledger[..kept].to_vec();
+        let settings = crate::agent_shell::settings(None);
+        let now = host.clocks.now(self.t);
+        let core = curfew_agent_core::Core::recover(now, settings, String::new(), 0, older.clone());
+        let known = self.controller.disk.counter_of(&host.name, host.incarnation);
+        if core.hello(Vec::new(), 0).ledger.counter >= known {
+            return;
+        }
+        self.reboot_host(place, ms, true);
+        self.truth.ledger_rolled_back(place, &older);
+        let host = &mut self.hosts[place];
+        host.ledger = older;
+        host.unjudged = true;
+        host.doomed = None;
     }
 
     /// The shell rewrites the ledger in fewer entries; what an agent would begin again with must be the same.
@@ -160,6 +190,7 @@ impl World {
                     self.leave_later(None, process, ms);
                 }
             }
+            Planned::StoreAway { .. } if self.hosts.iter().any(|host| host.unjudged) => {}
             Planned::StoreAway { ms } if self.controller.is_up() && !self.controller.store_is_away => {
                 self.controller.store_is_away = true;
                 self.agenda.put(t + ms, Happening::StoreHeals);

@@ -332,6 +332,8 @@ fn says_nobody_was_ended(verdict: &Verdict) -> Option<u8> {
         Outcome::Cancelled => (verdict.reason != Reason::AfterSomeSessions).then_some(5),
         Outcome::Skipped if verdict.reason == Reason::Excluded => Some(6),
         Outcome::Skipped | Outcome::Refused | Outcome::Unreachable | Outcome::NothingToDo => Some(0),
+        // An order that expired ended nobody since; what was before a reboot, a ledger may not tell.
+        Outcome::TimedOut if verdict.reason == Reason::OrderExpired => None,
         Outcome::TimedOut if verdict.sessions.found == 0 => Some(0),
         Outcome::Succeeded | Outcome::Failed | Outcome::TimedOut | Outcome::Unknown => None,
     }

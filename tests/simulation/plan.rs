@@ -94,6 +94,7 @@ pub(crate) enum Planned {
     AgentStops { host: usize, ms: u64 },
     HostReboots { host: usize, ms: u64, guests_survive: bool },
     LedgerLost { host: usize, ms: u64 },
+    LedgerRolledBack { host: usize, ms: u64 },
     LedgerRewritten { host: usize },
     ControllerCrashes { point: CrashPoint, ms: u64, reboots: bool },
     ControllerStops { ms: u64 },
@@ -237,6 +238,7 @@ impl Draw {
             0..=3 => Planned::AgentCrashes { host: self.host(), point: self.crash_point(), ms: short },
             4 => Planned::AgentStops { host: self.host(), ms: short },
             5 => Planned::HostReboots { host: self.host(), ms: short, guests_survive: self.rng.chance(60) },
+            6 if self.rng.chance(50) => Planned::LedgerRolledBack { host: self.host(), ms: short },
             6 => Planned::LedgerLost { host: self.host(), ms: short },
             7 | 8 => Planned::LedgerRewritten { host: self.host() },
             9..=11 => Planned::ControllerCrashes {

@@ -5,7 +5,7 @@ use crate::shrink;
 use crate::world::{Planted, Run};
 
 /// Seeds in CI, unless the environment says otherwise.
-const SEEDS_DEFAULT: u64 = 2_400;
+const SEEDS_DEFAULT: u64 = 3_000;
 /// Tests that share them.
 const SHARES: u64 = 4;
 

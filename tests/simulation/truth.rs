@@ -5,6 +5,7 @@
 
 use crate::books::Watcher;
 use crate::disk::Disk;
+use curfew_agent_core::Entry;
 use curfew_controller_core::record::Record;
 use curfew_types::agent::Order;
 use curfew_types::{GuestId, OperationId, Reason, SessionKey, TaskId, Verdict};
@@ -118,6 +119,33 @@ impl Truth {
     pub(crate) fn ledger_lost(&mut self, host: usize) {
         let attached = self.hosts[host].attached;
         self.hosts[host] = AtHost { attached, ..AtHost::default() };
+    }
+
+    /// A ledger has become what it was before: what it says no more was never said.
+    pub(crate) fn ledger_rolled_back(&mut self, host: usize, ledger: &[Entry]) {
+        let mut before = std::mem::take(&mut self.hosts[host]);
+        let known = &mut self.hosts[host];
+        known.attached = before.attached;
+        for entry in ledger {
+            match entry {
+                Entry::Summary { acknowledged, .. } => known.acknowledged = *acknowledged,
+                Entry::Acknowledged { sequence } => known.acknowledged = *sequence,
+                Entry::Accepted { operation, tasks, .. } => {
+                    let ids = tasks.iter().map(|task| TaskId { operation: *operation, index: task.index });
+                    known.accepted.extend(ids.filter_map(|id| before.accepted.remove_entry(&id)));
+                }
+                Entry::Finished { operation, index, verdict, sequence, .. } => {
+                    let id = TaskId { operation: *operation, index: *index };
+                    known.finished.insert(id);
+                    known.said.insert(*sequence, (id, verdict.clone()));
+                }
+                Entry::Said { finding, sequence, .. } => {
+                    let id = TaskId { operation: finding.operation, index: finding.index };
+                    known.said.insert(*sequence, (id, finding.verdict.clone()));
+                }
+                Entry::EpochSeen { .. } | Entry::Acting { .. } | Entry::FollowUpOver { .. } => {}
+            }
+        }
     }
 
     /// Two live streams of one identity: the newer is refused until the older is dead.

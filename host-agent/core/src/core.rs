@@ -83,6 +83,8 @@ pub struct Core {
     pub(crate) settings: Settings,
     pub(crate) boot: String,
     pub(crate) mark: LedgerMark,
+    /// The ledger's counter as this process found it, until a controller has judged it.
+    pub(crate) found: Option<u64>,
     pub(crate) epoch_seen: u64,
     pub(crate) runs: BTreeMap<TaskId, Run>,
     /// Tasks by guest: the first has the guest, the others wait.
@@ -110,6 +112,7 @@ impl Core {
             settings,
             boot,
             mark: LedgerMark { incarnation, counter: 0 },
+            found: None,
             epoch_seen: 0,
             runs: BTreeMap::new(),
             queues: HashMap::new(),
@@ -202,8 +205,10 @@ impl Core {
             stage: run.stage(),
             sessions: run.counts(),
         };
+        // What was written since the start must not hide that the ledger had been rolled back before it.
+        let counter = self.found.unwrap_or(self.mark.counter);
         Hello {
-            ledger: self.mark,
+            ledger: LedgerMark { counter, ..self.mark },
             epoch_seen: self.epoch_seen,
             capabilities,
             unfinished: self.runs.iter().map(progress).collect(),
@@ -337,6 +342,7 @@ impl Core {
 
     fn handle_welcome(&mut self, now: Now, epoch: u64, acknowledged: u64) {
         self.connected = true;
+        self.found = None;
         if epoch > self.epoch_seen {
             self.epoch_seen = epoch;
             self.write(Entry::EpochSeen { epoch });

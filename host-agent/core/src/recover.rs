@@ -45,6 +45,7 @@ impl Core {
         }
         let mut core = Core::with(settings, boot, incarnation);
         core.mark.counter = books.counter;
+        core.found = Some(books.counter);
         core.epoch_seen = books.epoch_seen;
         core.acknowledged = books.acknowledged;
         core.outbox = Outbox::starting_at(books.acknowledged + 1);

@@ -99,6 +99,22 @@ fn a_rewritten_ledgers_counter_never_goes_back() {
     assert!(after >= before, "{before} {after}");
 }
 
+#[test]
+fn what_is_written_after_the_start_does_not_hide_that_the_ledger_was_rolled_back() {
+    let mut before = Bench::new();
+    before.order(order(&["vm-1"]));
+    let kept = before.core.hello(Vec::new(), 0).ledger.counter;
+    before.list(Ok(listing(&[])));
+    let told = before.core.hello(Vec::new(), 0).ledger.counter;
+    let mut rolled_back = before.read_back();
+    rolled_back.truncate(usize::try_from(kept).expect("fits"));
+    let mut bench = Bench::recover(rolled_back, 1, "boot-2");
+    bench.list(Ok(listing(&[])));
+    assert!(bench.core.hello(Vec::new(), 0).ledger.counter < told);
+    let bench = welcomed(bench);
+    assert_eq!(bench.core.hello(Vec::new(), 0).ledger.counter, told, "judged once, it counts as it stands");
+}
+
 fn act_moment(entries: &[Entry]) -> curfew_types::Mono {
     let at = |entry: &Entry| if let Entry::Acting { at, .. } = entry { Some(*at) } else { None };
     entries.iter().find_map(at).expect("has one")
