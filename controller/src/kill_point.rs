@@ -6,8 +6,8 @@
 /// Where the process may be killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KillPoint {
-    /// A turn has records, and nothing of it is stored.
-    BeforeAppend,
+    /// An operation was asked for, and nothing of it is stored.
+    BeforeStartStored,
     /// An operation is stored, and nobody has been told.
     AfterStartStored,
     /// Orders are marked as handed over, and none is sent.
@@ -23,7 +23,7 @@ pub enum KillPoint {
 impl KillPoint {
     /// Every point.
     pub const ALL: [KillPoint; 6] = [
-        KillPoint::BeforeAppend,
+        KillPoint::BeforeStartStored,
         KillPoint::AfterStartStored,
         KillPoint::AfterHandedStored,
         KillPoint::AfterOrdersSent,
@@ -34,7 +34,7 @@ impl KillPoint {
     /// The name in `CURFEW_KILL_AT`.
     pub fn name(self) -> &'static str {
         match self {
-            KillPoint::BeforeAppend => "before-append",
+            KillPoint::BeforeStartStored => "before-start-stored",
             KillPoint::AfterStartStored => "after-start-stored",
             KillPoint::AfterHandedStored => "after-handed-stored",
             KillPoint::AfterOrdersSent => "after-orders-sent",

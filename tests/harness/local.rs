@@ -26,6 +26,7 @@ const ATTACH_WITHIN: Duration = Duration::from_secs(60);
 /// A fleet that runs in this process.
 pub struct LocalFleet {
     directory: tempfile::TempDir,
+    ledgers: tempfile::TempDir,
     authority: Authority,
     controller: Controller,
     agents: Vec<AgentHandle>,
@@ -49,7 +50,8 @@ impl LocalFleet {
         let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), ServerTls::new(material)?)?;
         let store = SqliteStore::open(&data_dir.store()).await?;
         let controller = Controller::start(Arc::new(store), listener, settings).await?;
-        Ok(LocalFleet { directory, authority, controller, agents: Vec::new(), operator })
+        let ledgers = ledger_directory()?;
+        Ok(LocalFleet { directory, ledgers, authority, controller, agents: Vec::new(), operator })
     }
 
     /// Starts an agent with simulated guests.
@@ -61,7 +63,7 @@ impl LocalFleet {
         let issued = self.authority.issue_agent(&host)?;
         let dial = Dial::new(&self.endpoint(), self.credentials(&issued)?)?;
         let provider = Simulated::new(guests, &host)?;
-        let data_dir = self.directory.path().join(host.as_str());
+        let data_dir = self.ledgers.path().join(host.as_str());
         let agent = Agent::new(host, Arc::new(dial), data_dir, vec![Arc::new(provider)]);
         self.agents.push(agent.start()?);
         Ok(())
@@ -157,6 +159,17 @@ impl LocalFleet {
     pub async fn stop(self) -> anyhow::Result<()> {
         futures::future::join_all(self.agents.into_iter().map(AgentHandle::stop)).await;
         self.controller.stop().await?;
+        self.ledgers.close().context("removing the agents' ledgers")?;
         self.directory.close().context("removing the temporary directory")
     }
+}
+
+/// Where the agents' ledgers lie: in memory where the machine has a place for that. Hundreds of hosts share one disk
+/// here, which no real fleet does.
+fn ledger_directory() -> anyhow::Result<tempfile::TempDir> {
+    let memory = Path::new("/dev/shm");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("curfew-ledgers-");
+    let made = if memory.is_dir() { builder.tempdir_in(memory) } else { builder.tempdir() };
+    made.context("a directory for the agents' ledgers")
 }

@@ -36,10 +36,15 @@ impl Victim {
         Ok(Victim { fleet, state, logons })
     }
 
-    /// Somebody logs on to every guest: after the act moment of every task that has one by now.
+    /// Somebody logs on to every guest whose act moment is in the agent's ledger: after it, whatever comes.
     fn log_somebody_on(&self) -> anyhow::Result<()> {
+        let ledger = std::fs::read_to_string(self.fleet.path("host-1.ledger").join("ledger"))?;
         let mut file = std::fs::OpenOptions::new().append(true).open(&self.logons)?;
-        for guest in 1..=GUESTS {
+        for line in ledger.lines().filter(|line| line.contains("\"acting\"")) {
+            let json = line.find('{').map(|at| &line[at..]).context("an entry")?;
+            // A crash may have torn the last line; then its act moment was not yet.
+            let Ok(entry) = serde_json::from_str::<serde_json::Value>(json) else { continue };
+            let guest = entry["index"].as_u64().context("an index")? + 1;
             writeln!(
                 file,
                 "{}",
@@ -136,8 +141,8 @@ kills! {
     an_agent_killed_before_the_outcome_is_written_looks_again = agent_killed_at(AgentPoint::BeforeOutcomeSync);
     an_agent_killed_before_it_reported_reports_later = agent_killed_at(AgentPoint::AfterOutcomeSync);
     an_agent_killed_after_it_reported_reports_no_second_outcome = agent_killed_at(AgentPoint::AfterReportSent);
-    a_controller_killed_before_it_stored_a_turn_loses_no_answered_request =
-        controller_killed_at(ControllerPoint::BeforeAppend);
+    a_controller_killed_before_it_stored_a_start_lets_it_be_asked_again =
+        controller_killed_at(ControllerPoint::BeforeStartStored);
     a_controller_killed_before_it_answered_a_start_knows_the_request_again =
         controller_killed_at(ControllerPoint::AfterStartStored);
     a_controller_killed_before_orders_left_sends_them_later = controller_killed_at(ControllerPoint::AfterHandedStored);

@@ -9,7 +9,8 @@ type Result = anyhow::Result<()>;
 async fn one_command_logs_the_whole_fleet_off() -> Result {
     let mut fleet = ProcessFleet::start().await?;
     for host in ["host-1", "host-2"] {
-        let guests = SimulatedConfig { sessions_per_guest: 3, ..SimulatedConfig::healthy(4) };
+        let name_prefix = format!("{host}-desk-");
+        let guests = SimulatedConfig { sessions_per_guest: 3, name_prefix, ..SimulatedConfig::healthy(4) };
         fleet.add_agent(host, provider("simulated", &guests)?).await?;
     }
     fleet.wait_for_guests(8).await?;

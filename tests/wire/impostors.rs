@@ -79,7 +79,8 @@ impl Impostor {
 /// The controller still serves who is honest.
 async fn goes_on(mut fleet: ProcessFleet) -> Result {
     fleet.add_agent("honest", provider("simulated", &SimulatedConfig::healthy(1))?).await?;
-    fleet.wait_for_guests(1).await?;
+    let known = || async { fleet.curfew(&["guest", "show", "honest/simulated/guest-1"]).await?.success() };
+    curfew_tests::guests::until("the honest agent's guest is known", Duration::from_secs(60), known).await?;
     fleet.curfew(&["logoff", "--host", "honest", "--yes"]).await?.success()?;
     fleet.finish().await
 }

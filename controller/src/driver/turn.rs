@@ -57,8 +57,8 @@ impl Turn {
     }
 
     pub(super) fn before_append(&self) {
-        if !self.records.is_empty() {
-            KillPoint::BeforeAppend.reach();
+        if self.records.iter().any(|record| matches!(record, Record::Started(_))) {
+            KillPoint::BeforeStartStored.reach();
         }
     }
 

@@ -68,6 +68,8 @@ pub struct Program {
     log: PathBuf,
     /// Where this process's part of the log begins.
     log_from: usize,
+    /// The test has seen its end: there is nothing left to stop.
+    has_ended: bool,
 }
 
 impl Program {
@@ -76,7 +78,7 @@ impl Program {
         let log_from = usize::try_from(file.metadata()?.len())?;
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).kill_on_drop(true);
         let child = command.spawn().with_context(|| format!("starting {name}"))?;
-        Ok(Program { name: name.to_owned(), child, log: log.to_owned(), log_from })
+        Ok(Program { name: name.to_owned(), child, log: log.to_owned(), log_from, has_ended: false })
     }
 
     /// What it has logged.
@@ -121,6 +123,7 @@ impl Program {
     /// When it does not.
     pub async fn wait(&mut self) -> anyhow::Result<ExitStatus> {
         let ended = tokio::time::timeout(WITHIN, self.child.wait()).await;
+        self.has_ended = ended.is_ok();
         Ok(ended.with_context(|| format!("{} did not end; its log:\n{}", self.name, self.log()))??)
     }
 
@@ -133,11 +136,14 @@ impl Program {
         self.wait().await.map(drop)
     }
 
-    /// Asks it to stop and waits until it has, with exit code 0.
+    /// Asks it to stop and waits until it has, with exit code 0; one that was seen to end before is left at that.
     ///
     /// # Errors
     /// When it does not, or ends badly.
     pub async fn stop(mut self) -> anyhow::Result<()> {
+        if self.has_ended {
+            return Ok(());
+        }
         if let Some(pid) =
             self.pid().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw)
         {
