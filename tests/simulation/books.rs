@@ -54,7 +54,8 @@ impl World {
         let Some(core) = self.controller.core.as_ref().filter(|core| !core.store_is_away()) else { return };
         for view in core.operations().filter(|view| view.state == OperationState::Running) {
             let in_flight: u64 = view.stages[Stage::Ordered as usize..].iter().sum();
-            if view.spec.max_in_flight.is_some_and(|limit| in_flight >= u64::from(limit)) {
+            let is_over = self.t >= self.controller.clocks.moment_of_wall(view.deadline);
+            if is_over || view.spec.max_in_flight.is_some_and(|limit| in_flight >= u64::from(limit)) {
                 continue;
             }
             let tasks = core.tasks(view.id, 0, usize::MAX).unwrap_or_default();
