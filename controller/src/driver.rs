@@ -335,8 +335,11 @@ impl Driver {
         while let Some(turn) = self.backlog.front() {
             match self.store.append(&turn.records).await {
                 Ok(()) => {
-                    if let Some(turn) = self.backlog.pop() {
-                        self.carry_out(turn);
+                    if let Some(mut turn) = self.backlog.pop() {
+                        turn.after_append();
+                        turn.forget_orders();
+                        self.backlog.unpublished.append(&mut turn.published);
+                        turn.carry_out(&mut self.links);
                     }
                 }
                 Err(store::Error::Away { .. }) => {
@@ -346,6 +349,9 @@ impl Driver {
                 Err(error) => return Err(error),
             }
         }
+        // Only now is everything stored that watchers would see.
+        let published = std::mem::take(&mut self.backlog.unpublished);
+        self.publish(&published);
         tracing::warn!("the store is back");
         self.core.handle(clock::now(), Event::StoreBack);
         Box::pin(self.end_turn(Replies::default())).await

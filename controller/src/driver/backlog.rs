@@ -1,6 +1,7 @@
 //! Turns that could not be stored, in order, until the store is back.
 
 use super::turn::Turn;
+use curfew_types::OperationId;
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -11,6 +12,8 @@ pub(super) struct Backlog {
     turns: VecDeque<Turn>,
     records: usize,
     retry_at: Option<Instant>,
+    /// Operations whose changes are stored, but not all that memory shows of them; empties when the store is back.
+    pub(super) unpublished: Vec<OperationId>,
 }
 
 impl Backlog {

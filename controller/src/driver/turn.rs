@@ -82,6 +82,12 @@ impl Turn {
         }
     }
 
+    /// Leaves the orders out: they waited while the store was away, and the time they name has gone by. The core says
+    /// them again with the time that is left.
+    pub(super) fn forget_orders(&mut self) {
+        self.sends.retain(|send| !send.is_order);
+    }
+
     /// Sends, disconnects and replies; everything is stored.
     pub(super) fn carry_out(self, links: &mut Links) {
         for welcome in self.welcomes {
