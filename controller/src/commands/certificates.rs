@@ -138,7 +138,14 @@ fn agent_config(endpoint: &str) -> String {
          controller = \"{endpoint}\"\n\
          ca = \"/etc/curfew/ca.pem\"\n\
          certificate = \"/etc/curfew/cert.pem\"\n\
-         key = \"/etc/curfew/key.pem\"\n"
+         key = \"/etc/curfew/key.pem\"\n\
+         \n\
+         # The way to the guests. One * stands for a guest's name; see the README for other places and providers.\n\
+         # [providers.qga]\n\
+         # sockets = \"/var/run/qemu-server/*.qga\"\n\
+         # pidfile = \"/var/run/qemu-server/*.pid\"\n\
+         # [providers.logind]   # this machine itself\n\
+         # enabled = true\n"
     )
 }
 

@@ -58,7 +58,7 @@ impl Selection {
     }
 }
 
-/// What to do with selected guests that are not running.
+/// What to do with selected guests that are shut off. Paused ones are always refused: their users are still logged on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NotRunning {
