@@ -57,6 +57,7 @@ enum Request {
     Job { safer: bool, job: Job },
     Send { host: HostName, frame: Box<Down>, sent: oneshot::Sender<bool> },
     BeginStop,
+    Finish,
 }
 
 /// Why a request was not taken.
@@ -172,6 +173,11 @@ impl Handle {
         self.post(Request::BeginStop).await
     }
 
+    /// Ends the driver after what has come in by now, whoever still holds a handle.
+    pub(crate) async fn finish(&self) -> Result<(), Unavailable> {
+        self.post(Request::Finish).await
+    }
+
     /// Tells when an operation changes: the receiver holds the revision that was published last.
     pub fn revisions(&self, id: OperationId) -> watch::Receiver<u64> {
         let mut revisions = self.revisions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -193,6 +199,7 @@ pub struct Driver {
     revisions: Arc<Mutex<HashMap<OperationId, watch::Sender<u64>>>>,
     stopping: watch::Sender<bool>,
     heartbeat_ms: u32,
+    is_finishing: bool,
     links: Links,
     backlog: Backlog,
 }
@@ -213,10 +220,24 @@ impl Driver {
         };
         let heartbeat_ms = u32::try_from(settings.heartbeat_ms).unwrap_or(u32::MAX);
         let (links, backlog) = (Links::default(), Backlog::default());
-        (Driver { core, store, requests, agents, revisions, stopping, heartbeat_ms, links, backlog }, handle)
+        (
+            Driver {
+                core,
+                store,
+                requests,
+                agents,
+                revisions,
+                stopping,
+                heartbeat_ms,
+                is_finishing: false,
+                links,
+                backlog,
+            },
+            handle,
+        )
     }
 
-    /// Runs until every handle is gone.
+    /// Runs until it is told to finish, or every handle is gone.
     ///
     /// # Errors
     /// When the store refuses what the core wrote: the two disagree, and going on would make it worse.
@@ -247,6 +268,9 @@ impl Driver {
             }
             self.core.handle(clock::now(), Event::Tick);
             self.end_turn(replies).await?;
+            if self.is_finishing {
+                return self.finish().await;
+            }
         }
     }
 
@@ -267,6 +291,7 @@ impl Driver {
                 let done = self.links.send_now(&host, *frame);
                 let _ = sent.send(done);
             }
+            Request::Finish => self.is_finishing = true,
             Request::BeginStop => {
                 self.core.begin_stop();
                 self.links.close();

@@ -150,7 +150,8 @@ impl Controller {
             tracing::warn!("some connections did not end within 5 s: cut");
             server.abort();
         }
-        drop(handle);
+        // A connection that was cut may hold a handle for a while: the driver does not wait for it.
+        let _ = handle.finish().await;
         match driver.await {
             Ok(ended) => Ok(ended?),
             Err(_) => Err(ServerError::Part("the driver")),

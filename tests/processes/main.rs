@@ -3,3 +3,4 @@
 mod kills;
 mod main_job;
 mod operators;
+mod stopping;
