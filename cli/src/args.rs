@@ -3,7 +3,10 @@
 
 mod fleet;
 mod operation;
+mod rollout;
+mod safeguard;
 mod select;
+mod steer;
 mod values;
 
 pub use fleet::{
@@ -11,11 +14,14 @@ pub use fleet::{
     SessionListArgs,
 };
 pub use operation::{
-    LogoffArgs, OperationCommand, OperationListArgs, OperationStateWord, OutcomeWord, TaskCommand,
-    TaskListArgs,
+    LogoffArgs, OperationCommand, OperationListArgs, OperationStateWord, OutcomeWord, PreviewArgs,
+    TaskCommand, TaskListArgs,
 };
+pub use rollout::{BudgetArgs, RolloutArgs};
+pub use safeguard::{FreezeArgs, HoldArgs, HoldListArgs, ProtectedUserCommand};
 pub use select::{NotRunningWord, SelectionArgs, SpecArgs};
-pub use values::{LabelChange, Pair};
+pub use steer::{ApproveArgs, PromoteArgs, ResumeArgs, RetryArgs, SteerArgs};
+pub use values::{LabelChange, Moment, Pair, SpreadLimit};
 
 use crate::output::Format;
 use clap::{Args, Parser, Subcommand};
@@ -26,6 +32,7 @@ Exit codes:
   0    every guest ended well, or the question was answered
   1    some guest did not end well, has not ended yet, or could not be listed
   2    the question could not be asked or was refused, or was not confirmed
+  3    the operation waits for a second person's approval
   64   the command line is wrong
   130  left with Ctrl-C; the operation goes on
 
@@ -80,18 +87,8 @@ pub enum Command {
     /// Ctrl-C leaves the display and never cancels: the operation goes on.
     Logoff(LogoffArgs),
     /// Show which guests a logoff would touch, without starting it
-    Preview {
-        /// What would be done.
-        #[command(flatten)]
-        spec: SpecArgs,
-        /// How much.
-        #[command(flatten)]
-        limit: LimitArgs,
-        /// In which form.
-        #[command(flatten)]
-        output: OutputArgs,
-    },
-    /// Look at, follow and cancel operations
+    Preview(PreviewArgs),
+    /// Look at, follow, steer and cancel operations
     #[command(subcommand, visible_alias = "op")]
     Operation(OperationCommand),
     /// Look at, wait for and cancel the tasks of an operation, one for each guest
@@ -100,12 +97,21 @@ pub enum Command {
     /// Look at, label and remove hosts
     #[command(subcommand)]
     Host(HostCommand),
-    /// Look at and label guests
+    /// Look at, label and hold guests
     #[command(subcommand)]
     Guest(GuestCommand),
     /// List who is logged on
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Look at and change which users are never logged off
+    #[command(subcommand)]
+    ProtectedUser(ProtectedUserCommand),
+    /// Stop every new start fleet-wide, until unfreeze
+    ///
+    /// Tasks that agents have accepted go on, unless --hard is given.
+    Freeze(FreezeArgs),
+    /// Let operations start again after a freeze
+    Unfreeze,
     /// Look at and choose the controllers to talk to
     #[command(subcommand)]
     Context(ContextCommand),

@@ -11,7 +11,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 /// How long a call may take that does not wait for guests: a preview of a large fleet takes seconds.
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The largest answer: a page of 1000 tasks, each at most a few kilobytes, stays far below it.
 const ANSWER_MAX: usize = 64 * 1024 * 1024;

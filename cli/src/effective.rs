@@ -1,11 +1,18 @@
 //! What the command line means: typed arguments become the API's messages. Defaults stay the controller's own, so
 //! what was not said is not sent.
 
+mod rollout;
+
+pub use rollout::{budgets, rollout};
+
 use crate::args::{
-    LabelChange, LogoffArgs, NotRunningWord, OperationStateWord, OutcomeWord, Pair, SelectionArgs, SpecArgs,
+    HoldArgs, LabelChange, LogoffArgs, NotRunningWord, OperationStateWord, OutcomeWord, Pair, RetryArgs,
+    SelectionArgs, SpecArgs,
 };
 use crate::error::Usage;
-use crate::logoff::{self, LogoffRequest};
+use crate::logoff::LogoffRequest;
+use crate::retry::RetryRequest;
+use crate::start;
 use curfew_proto::v1;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -15,11 +22,30 @@ use std::time::Duration;
 /// # Errors
 /// When the arguments contradict one another.
 pub fn logoff(args: &LogoffArgs) -> anyhow::Result<LogoffRequest> {
-    let request_id = match &args.request_id {
-        Some(id) => id.clone(),
-        None => logoff::random_request_id()?,
-    };
-    Ok(LogoffRequest { spec: spec(&args.spec)?, request_id, is_confirmed: args.yes, stays: !args.no_wait })
+    Ok(LogoffRequest {
+        spec: spec(&args.spec)?,
+        request_id: request_id(args.request_id.as_deref())?,
+        expected_count: args.expect,
+        is_confirmed: args.yes,
+        stays: !args.no_wait,
+    })
+}
+
+/// What `curfew operation retry` was told to do.
+///
+/// # Errors
+/// When the operating system gives no random numbers.
+pub fn retry(args: &RetryArgs) -> anyhow::Result<RetryRequest> {
+    Ok(RetryRequest {
+        operation_id: args.id.clone(),
+        request_id: request_id(args.request_id.as_deref())?,
+        is_confirmed: args.yes,
+        stays: !args.no_wait,
+    })
+}
+
+fn request_id(given: Option<&str>) -> anyhow::Result<String> {
+    given.map_or_else(start::random_request_id, |id| Ok(id.to_owned()))
 }
 
 /// What an operation is asked to do.
@@ -36,12 +62,14 @@ pub fn spec(args: &SpecArgs) -> Result<v1::OperationSpec, Usage> {
     Ok(v1::OperationSpec {
         selection: Some(selection(&args.selection)),
         not_running: not_running.into(),
-        max_in_flight: how.max_in_flight.unwrap_or(0),
+        max_in_flight: args.rollout.max_in_flight.map(v1::Amount::from),
         task_timeout: how.task_timeout.map(duration),
         deliver_within: how.deliver_within.map(duration),
         deadline: how.deadline.map(duration),
         reason: how.reason.clone().unwrap_or_default(),
         annotations: annotations(&how.annotation)?,
+        rollout: rollout(&args.rollout),
+        budgets: budgets(&args.budgets),
     })
 }
 
@@ -102,10 +130,31 @@ pub fn outcomes(words: &[OutcomeWord]) -> Vec<i32> {
 pub fn operation_state(word: Option<OperationStateWord>) -> v1::OperationState {
     match word {
         None => v1::OperationState::Unspecified,
+        Some(OperationStateWord::AwaitingApproval) => v1::OperationState::AwaitingApproval,
+        Some(OperationStateWord::Paused) => v1::OperationState::Paused,
+        Some(OperationStateWord::Halted) => v1::OperationState::Halted,
         Some(OperationStateWord::Running) => v1::OperationState::Running,
         Some(OperationStateWord::Cancelling) => v1::OperationState::Cancelling,
         Some(OperationStateWord::Ended) => v1::OperationState::Ended,
     }
+}
+
+/// When a hold is released by itself, seen from `now`.
+///
+/// # Errors
+/// When that is over already, or too far away to be written.
+pub fn hold_end(args: &HoldArgs, now: jiff::Timestamp) -> Result<Option<pbjson_types::Timestamp>, Usage> {
+    let end = match (args.until, args.for_time) {
+        (Some(moment), _) if moment.0 <= now => {
+            return Err(Usage::new(format!("--until {:.0} is over already: name a time to come", moment.0)));
+        }
+        (Some(moment), _) => moment.0,
+        (None, Some(time)) => now.checked_add(time).map_err(|_| {
+            Usage::new("--for is too long: leave it out to hold the guest until it is released")
+        })?,
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(pbjson_types::Timestamp { seconds: end.as_second(), nanos: end.subsec_nanosecond() }))
 }
 
 /// A duration on the wire; one too long for it becomes the longest, which the controller refuses by name.
@@ -131,6 +180,7 @@ mod tests {
     use super::*;
     use crate::args::{Cli, Command};
     use clap::Parser as _;
+    use curfew_types::Amount;
 
     fn meant(line: &str) -> anyhow::Result<LogoffRequest> {
         let Command::Logoff(args) = Cli::try_parse_from(line.split(' '))?.command else {
@@ -150,10 +200,14 @@ mod tests {
     #[test]
     fn every_option_reaches_its_field() {
         let line = "curfew logoff -l env=lab --host h* --guest a --guest b --guest-id u-1 --exclude x --yes \
-                    --include-host-guests --not-running refuse --max-in-flight 7 --task-timeout 90s \
+                    --include-host-guests --not-running refuse --max-in-flight 7% --task-timeout 90s \
+                    --waves 1,10%,100% --wave-pause 10m --seed 42 --max-per-host 2 --spread rack=3 --spread zone=4 \
+                    --max-failed 0 --max-timed-out 1% --max-unreachable 2 --max-refused 3 --expect 12 \
                     --deliver-within 1500ms --deadline 2h --reason patching --annotation ticket=A-1 --request-id r1 \
                     --no-wait";
         let request = meant(line).expect("it is right");
+        let number = |number| Some(Amount::Number(number).into());
+        let share = |percent| Some(Amount::Percent(percent).into());
         let seconds = |seconds, nanos| Some(pbjson_types::Duration { seconds, nanos });
         let spec = v1::OperationSpec {
             selection: Some(v1::Selection {
@@ -166,14 +220,36 @@ mod tests {
                 include_host_guests: true,
             }),
             not_running: v1::NotRunningPolicy::Refuse.into(),
-            max_in_flight: 7,
+            max_in_flight: share(7),
             task_timeout: seconds(90, 0),
             deliver_within: seconds(1, 500_000_000),
             deadline: seconds(7200, 0),
             reason: "patching".into(),
             annotations: HashMap::from([("ticket".into(), "A-1".into())]),
+            rollout: Some(v1::Rollout {
+                waves: vec![
+                    Amount::Number(1).into(),
+                    Amount::Percent(10).into(),
+                    Amount::Percent(100).into(),
+                ],
+                wave_pause: seconds(600, 0),
+                promotion: false,
+                seed: Some(42),
+                max_per_host: 2,
+                spread: vec![
+                    v1::SpreadLimit { label: "rack".into(), max: 3 },
+                    v1::SpreadLimit { label: "zone".into(), max: 4 },
+                ],
+            }),
+            budgets: Some(v1::FailureBudgets {
+                failed: number(0),
+                timed_out: share(1),
+                unreachable: number(2),
+                refused: number(3),
+            }),
         };
         assert_eq!(request.spec, spec);
+        assert_eq!(request.expected_count, Some(12));
         assert_eq!(request.request_id, "r1");
         assert!(request.is_confirmed && !request.stays);
     }
@@ -190,6 +266,38 @@ mod tests {
         assert!(meant("curfew logoff --exclude x").is_err());
         assert!(meant("curfew logoff --all --guest x").is_err());
         assert!(meant("curfew logoff --all --annotation a=1 --annotation a=2").is_err());
+    }
+
+    #[test]
+    fn a_person_and_a_pause_between_waves_exclude_one_another_and_both_need_waves() {
+        let by_hand = meant("curfew logoff --all --waves 1,100% --promote-by-hand").expect("it is right");
+        assert!(by_hand.spec.rollout.expect("it was said").promotion);
+        for wrong in [
+            "--waves 1,100% --promote-by-hand --wave-pause 1m",
+            "--promote-by-hand",
+            "--wave-pause 1m",
+            "--waves 0,1",
+            "--max-in-flight 0",
+            "--max-failed 101%",
+            "--spread rack",
+        ] {
+            assert!(meant(&format!("curfew logoff --all {wrong}")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_hold_ends_at_a_time_to_come_or_never() {
+        let now = jiff::Timestamp::from_second(1_800_000_000).expect("a time");
+        let end = |line: &str| {
+            let command = Cli::try_parse_from(line.split(' ')).expect("it parses").command;
+            let Command::Guest(crate::args::GuestCommand::Hold(args)) = command else { panic!("a hold") };
+            hold_end(&args, now).map(|end| end.map(|end| end.seconds))
+        };
+        let hold = "curfew guest hold desk-1 --reason exam";
+        assert_eq!(end(hold).expect("never"), None);
+        assert_eq!(end(&format!("{hold} --for 4h")).expect("later"), Some(1_800_014_400));
+        assert_eq!(end(&format!("{hold} --until 2027-01-31T18:00:00Z")).expect("later"), Some(1_801_418_400));
+        assert!(end(&format!("{hold} --until 2020-01-31T18:00:00Z")).is_err());
     }
 
     #[test]

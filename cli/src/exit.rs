@@ -35,8 +35,11 @@ impl Exit {
 
     /// How an operation that was followed to here stands.
     pub fn of_operation(operation: &v1::Operation) -> Exit {
-        let ended = operation.state() == v1::OperationState::Ended;
-        if ended && operation.ended_well { Exit::Well } else { Exit::NotWell }
+        match operation.state() {
+            v1::OperationState::Ended if operation.ended_well => Exit::Well,
+            v1::OperationState::AwaitingApproval => Exit::AwaitingApproval,
+            _ => Exit::NotWell,
+        }
     }
 
     /// How a task that was waited for stands.
@@ -75,6 +78,8 @@ mod tests {
         assert_eq!(Exit::of_operation(&operation(v1::OperationState::Ended, false)).code(), 1);
         assert_eq!(Exit::of_operation(&operation(v1::OperationState::Running, false)).code(), 1);
         assert_eq!(Exit::of_operation(&operation(v1::OperationState::Cancelling, true)).code(), 1);
+        assert_eq!(Exit::of_operation(&operation(v1::OperationState::Halted, true)).code(), 1);
+        assert_eq!(Exit::of_operation(&operation(v1::OperationState::AwaitingApproval, false)).code(), 3);
     }
 
     #[test]

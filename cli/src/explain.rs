@@ -145,6 +145,22 @@ fn flag(field: &str) -> Option<&'static str> {
         "reason" => "--reason",
         "annotations" => "--annotation",
         "request_id" => "--request-id",
+        "waves" => "--waves",
+        "wave_pause" => "--wave-pause",
+        "promotion" => "--promote-by-hand",
+        "seed" => "--seed",
+        "max_per_host" => "--max-per-host",
+        "spread" | "label" | "max" => "--spread",
+        "failed" => "--max-failed",
+        "timed_out" => "--max-timed-out",
+        "unreachable" => "--max-unreachable",
+        "refused" => "--max-refused",
+        "expected_count" => "--expect",
+        "selection_digest" => "--digest",
+        "wave" => "--wave",
+        "live_timeout" => "--live-timeout",
+        "expire_time" => "--until or --for",
+        "patterns" => "PATTERN",
         "timeout_ms" => "--timeout-ms",
         "timeout" => "--timeout",
         _ => return None,
@@ -197,6 +213,19 @@ mod tests {
         let why = explain(&status, AT);
         assert_eq!(why.headline, "the selection is not valid");
         assert_eq!(why.details, ["--selector (spec.selection.label_selector): a value is missing after '='"]);
+    }
+
+    #[test]
+    fn a_budget_a_wave_and_a_spread_are_named_by_their_flags() {
+        for (field, expected) in [
+            ("spec.rollout.waves", "--waves"),
+            ("spec.rollout.spread.label", "--spread"),
+            ("spec.rollout.spread.max", "--spread"),
+            ("spec.budgets.timed_out", "--max-timed-out"),
+            ("budgets.failed", "--max-failed"),
+        ] {
+            assert_eq!(flag(field), Some(expected), "{field}");
+        }
     }
 
     #[test]

@@ -39,6 +39,11 @@ impl Source {
 }
 
 impl Interrupt {
+    /// Whether the person has asked to leave already.
+    pub fn is_pressed(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Completes when the person asks to leave; never if nobody can. May be dropped and called again at any time.
     pub async fn pressed(&mut self) {
         if self.0.wait_for(|pressed| *pressed).await.is_err() {

@@ -3,9 +3,11 @@
 //! [`logoff::run`] does the main job for anybody who has a [`client::Client`]; [`run::main`] is the whole program.
 
 pub mod args;
+mod attend;
 pub mod client;
 pub mod commands;
 pub mod contexts;
+mod describe;
 pub mod effective;
 pub mod error;
 pub mod escape;
@@ -19,7 +21,10 @@ pub mod output;
 mod pages;
 pub mod preview;
 pub mod progress;
+pub mod retry;
 pub mod run;
+mod standing;
+mod start;
 pub mod summary;
 pub mod table;
 pub mod terminal;

@@ -1,22 +1,18 @@
 //! The main job: ask, start, follow, sum up. Never starts anything that was not confirmed, and never cancels.
 
+use crate::attend::attend;
 use crate::client::{self, Client};
-use crate::error::{CallError, Unfollowed, Usage, Why};
+use crate::error::{CallError, Usage, Why};
 use crate::exit::Exit;
-use crate::follow::{self, Followed};
 use crate::interrupt::{Interrupt, Source};
 use crate::output::Format;
 use crate::preview::Size;
-use crate::progress::Progress;
+use crate::start;
 use crate::summary::Summary;
 use crate::terminal::Terminal;
 use crate::words;
 use curfew_proto::v1;
-use std::time::Duration;
-
-/// Pauses before a start is asked again whose answer was lost, with the same request id: a controller that
-/// restarts is back within them.
-const START_PAUSES_MS: [u64; 5] = [250, 500, 1000, 2000, 4000];
+use tonic::Code;
 
 /// What a logoff is asked to do.
 #[derive(Clone, Debug)]
@@ -25,6 +21,8 @@ pub struct LogoffRequest {
     pub spec: v1::OperationSpec,
     /// The client's own id for it, so that a lost answer can be asked for again.
     pub request_id: String,
+    /// How many guests it must log off to be started at all.
+    pub expected_count: Option<u64>,
     /// It was confirmed already.
     pub is_confirmed: bool,
     /// Whether to stay until the end.
@@ -37,7 +35,8 @@ impl LogoffRequest {
     /// # Errors
     /// When the operating system gives no random numbers.
     pub fn confirmed(spec: v1::OperationSpec) -> anyhow::Result<LogoffRequest> {
-        Ok(LogoffRequest { spec, request_id: random_request_id()?, is_confirmed: true, stays: true })
+        let request_id = start::random_request_id()?;
+        Ok(LogoffRequest { spec, request_id, expected_count: None, is_confirmed: true, stays: true })
     }
 }
 
@@ -59,6 +58,8 @@ pub enum Finish {
     Ended(Box<Summary>),
     /// The operation goes on, and it was wanted so; what is known of it has been written.
     Begun(Box<Summary>),
+    /// A second person has to approve it; what they have to type has been said.
+    AwaitingApproval(Box<Summary>),
     /// The person left; the operation goes on.
     Left {
         /// Its id.
@@ -74,6 +75,7 @@ impl Finish {
         match self {
             Finish::Ended(summary) => summary.exit(),
             Finish::Begun(_) => Exit::Well,
+            Finish::AwaitingApproval(_) => Exit::AwaitingApproval,
             Finish::Left { .. } => Exit::Detached,
             Finish::Declined => Exit::NotAsked,
         }
@@ -82,37 +84,53 @@ impl Finish {
 
 /// Logs users off: shows the size, asks unless it was confirmed, starts, follows to the end, writes the summary.
 ///
+/// Where a person is asked, exactly the set that was shown is started; if it has changed meanwhile, they are asked
+/// again.
+///
 /// # Errors
 /// When nothing was started, or it is not known how the operation stands.
 pub async fn run(client: &Client, request: LogoffRequest, ui: &mut Ui) -> anyhow::Result<Finish> {
     check_can_confirm(&request, ui)?;
-    let size = Size::of(client, &request.spec).await?;
-    size.lines().iter().for_each(|line| ui.terminal.note(line));
-    if !request.is_confirmed && !ui.terminal.ask("Log them off?")? {
-        ui.terminal.note("Nothing was started.");
-        return Ok(Finish::Declined);
+    let mut size = Size::of(client, &request.spec).await?;
+    let mut listening: Option<Interrupt> = None;
+    loop {
+        size.lines().iter().for_each(|line| ui.terminal.note(line));
+        check_expected(&request, &size)?;
+        // What is refused anyway needs no answer.
+        let is_vain = !size.blocked_by.is_empty();
+        if !request.is_confirmed && (is_vain || !ui.terminal.ask("Log them off?")?) {
+            ui.terminal.note("Nothing was started.");
+            return Ok(Finish::Declined);
+        }
+        let interrupt = listening.get_or_insert_with(|| ui.interrupts.listen());
+        // Ctrl-C at a second question no longer ends the process by itself.
+        if interrupt.is_pressed() {
+            ui.terminal.note("Nothing was started.");
+            return Ok(Finish::Declined);
+        }
+        let error = match begin(client, &request, &size, &mut ui.terminal, interrupt).await {
+            Ok(started) => {
+                if started.selection_digest != size.digest {
+                    let guests = words::count(started.task_count, "guest");
+                    ui.terminal
+                        .note(&format!("The fleet changed since the preview: the operation has {guests}."));
+                }
+                return attend(client, started, request.stays, ui, interrupt).await;
+            }
+            Err(error) => error,
+        };
+        let is_refused =
+            error.downcast_ref::<CallError>().is_some_and(|error| error.code == Code::FailedPrecondition);
+        if request.is_confirmed || !is_refused {
+            return Err(error);
+        }
+        let now = Size::of(client, &request.spec).await?;
+        if now.digest == size.digest {
+            return Err(error);
+        }
+        ui.terminal.note("The set of guests has changed since it was shown; nothing was started. Now:");
+        size = now;
     }
-    let mut interrupt = ui.interrupts.listen();
-    let started = tokio::select! {
-        started = start(client, &request, &mut ui.terminal) => started?,
-        // The request may have arrived: the request id is how to find out.
-        () = interrupt.pressed() => return Err(left_while_starting(&request).into()),
-    };
-    if started.selection_digest != size.digest {
-        let guests = words::count(started.task_count, "guest");
-        ui.terminal.note(&format!("The fleet changed since the preview: the operation has {guests}."));
-    }
-    if request.stays {
-        let finish = follow_to_end(client, &started.id, &mut ui.terminal, ui.format, &mut interrupt).await;
-        return finish.map_err(|error| lost_from_sight(&started.id, error, ui));
-    }
-    let summary = Summary::begun(started);
-    match ui.format {
-        Format::Table => ui.terminal.data(&format!("{} started", summary.operation.id))?,
-        Format::Json | Format::Yaml | Format::Name => summary.write(&mut ui.terminal, ui.format)?,
-    }
-    tell_the_way_back(&mut ui.terminal, &summary.operation.id);
-    Ok(Finish::Begun(Box::new(summary)))
 }
 
 /// Refuses, before anything is asked, what could never be confirmed.
@@ -120,114 +138,44 @@ pub async fn run(client: &Client, request: LogoffRequest, ui: &mut Ui) -> anyhow
 /// # Errors
 /// When it is not confirmed and nobody can be asked.
 pub fn check_can_confirm(request: &LogoffRequest, ui: &Ui) -> Result<(), Usage> {
-    if request.is_confirmed || ui.terminal.facts().stdin_is_terminal {
-        return Ok(());
+    start::check_can_confirm(request.is_confirmed, &ui.terminal, "log users off")
+}
+
+/// The controller checks it again when the operation starts; nobody should be asked for nothing.
+fn check_expected(request: &LogoffRequest, size: &Size) -> Result<(), Why> {
+    match request.expected_count {
+        Some(expected) if expected != size.included => Err(Why::new(
+            format!("--expect says {expected}, not {}; nothing was started", size.included),
+            "`curfew preview` lists the guests; correct the selection or --expect",
+        )),
+        Some(_) | None => Ok(()),
     }
-    Err(Usage::new("stdin is no terminal, so nobody can be asked: say --yes to log users off without asking"))
 }
 
-/// Follows an operation to its end and writes the summary.
-///
-/// # Errors
-/// When the controller refuses to tell, or the summary cannot be written.
-pub async fn follow_to_end(
-    client: &Client,
-    id: &str,
-    terminal: &mut Terminal,
-    format: Format,
-    interrupt: &mut Interrupt,
-) -> anyhow::Result<Finish> {
-    let mut progress = Progress::new(terminal);
-    let followed = follow::follow(client, id, interrupt, |news| progress.tell(&news)).await;
-    let ended = match followed {
-        Ok(Followed::Ended(operation)) => operation,
-        Ok(Followed::Left) => {
-            progress.end(None);
-            return Ok(leave(terminal, id));
-        }
-        Err(error) => {
-            progress.end(None);
-            return Err(error.into());
-        }
-    };
-    progress.end(Some(&ended));
-    let summary = tokio::select! {
-        summary = Summary::of(client, *ended, format) => summary?,
-        // Only reading is cut short.
-        () = interrupt.pressed() => return Ok(leave(terminal, id)),
-    };
-    summary.write(terminal, format)?;
-    Ok(Finish::Ended(Box::new(summary)))
-}
-
-/// A fresh request id: 128 random bits.
-///
-/// # Errors
-/// When the operating system gives no random numbers.
-pub fn random_request_id() -> anyhow::Result<String> {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| anyhow::anyhow!("no random numbers for a request id: {error}"))?;
-    Ok(format!("curfew-{:032x}", u128::from_be_bytes(bytes)))
-}
-
-/// Starts the operation; asks again with the same request id where the answer was lost.
-async fn start(
+async fn begin(
     client: &Client,
     request: &LogoffRequest,
+    size: &Size,
     terminal: &mut Terminal,
-) -> Result<v1::Operation, CallError> {
-    let mut pauses = START_PAUSES_MS.into_iter();
-    loop {
+    interrupt: &mut Interrupt,
+) -> anyhow::Result<v1::Operation> {
+    // A set that a person saw must not become another one unseen. Whoever said --yes asked for the selection.
+    let expected_digest = if request.is_confirmed { String::new() } else { size.digest.clone() };
+    let start = async || {
         let message = client::soon(v1::StartOperationRequest {
             spec: Some(request.spec.clone()),
             request_id: request.request_id.clone(),
             validate_only: false,
+            expected_count: request.expected_count,
+            expected_digest: expected_digest.clone(),
         });
         let mut operations = client.operations();
-        let answer = client.ask("start the logoff", operations.start_operation(message)).await;
-        let mut error = match answer {
-            Ok(answer) => return Ok(answer.operation.unwrap_or_default()),
-            Err(error) => error,
-        };
-        match pauses.next() {
-            Some(pause_ms) if error.is_lost => {
-                terminal.note(&format!("{error}: {}; asking again", error.why));
-                tokio::time::sleep(Duration::from_millis(pause_ms)).await;
-            }
-            Some(_) | None if error.is_lost => {
-                error.why.help = Some(how_to_find_out(request));
-                return Err(error);
-            }
-            Some(_) | None => return Err(error),
-        }
+        let answer = client.ask("start the logoff", operations.start_operation(message)).await?;
+        Ok(answer.operation.unwrap_or_default())
+    };
+    tokio::select! {
+        started = start::until_answered(terminal, &request.request_id, start) => Ok(started?),
+        // The request may have arrived: the request id is how to find out.
+        () = interrupt.pressed() => Err(start::left_while_starting(&request.request_id).into()),
     }
-}
-
-fn lost_from_sight(id: &str, error: anyhow::Error, ui: &mut Ui) -> anyhow::Error {
-    tell_the_way_back(&mut ui.terminal, id);
-    Unfollowed { operation_id: id.to_owned(), source: error.into() }.into()
-}
-
-fn left_while_starting(request: &LogoffRequest) -> Why {
-    Why::new("left before the controller answered: the operation may have started", how_to_find_out(request))
-}
-
-fn how_to_find_out(request: &LogoffRequest) -> String {
-    format!(
-        "it may have started: `curfew operation list` tells, and the same command with --request-id {} starts it \
-         once only",
-        request.request_id
-    )
-}
-
-fn leave(terminal: &mut Terminal, id: &str) -> Finish {
-    terminal.note(&format!("Left operation {id}, which goes on without this command."));
-    tell_the_way_back(terminal, id);
-    Finish::Left { operation_id: id.to_owned() }
-}
-
-fn tell_the_way_back(terminal: &mut Terminal, id: &str) {
-    terminal.note(&format!("  come back:  curfew operation watch {id}"));
-    terminal.note(&format!("  cancel it:  curfew operation cancel {id}"));
 }

@@ -1,11 +1,13 @@
 //! What a logoff would touch: how many guests are in, how many are left out, and why in a few lines.
 
 use crate::client::{self, Client};
+use crate::effective;
 use crate::error::CallError;
-use crate::pages::{PAGE, Page};
+use crate::pages::PAGE;
 use crate::words;
 use curfew_proto::v1;
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// Different reasons shown; guests with rarer ones are summed up.
 const REASONS_SHOWN: usize = 5;
@@ -23,7 +25,25 @@ pub struct Size {
     pub reasons: Vec<(String, u64)>,
     /// The digest of the set.
     pub digest: String,
+    /// How many guests each wave has.
+    pub waves: Vec<u64>,
+    /// Whether a second person has to approve it.
+    pub needs_approval: bool,
+    /// Why nothing would start now, in words; empty: it would.
+    pub blocked_by: String,
 }
+
+/// Whether the guests are asked who is logged on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Live {
+    /// No.
+    Not,
+    /// Yes, with so much time for each; the controller's default without it.
+    Within(Option<Duration>),
+}
+
+/// How long the controller waits for a guest's answer if nothing is said.
+const LIVE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
 impl Size {
     /// Asks for a preview and counts the reasons.
@@ -32,17 +52,20 @@ impl Size {
     /// When the controller could not be asked or refuses the request.
     pub async fn of(client: &Client, spec: &v1::OperationSpec) -> Result<Size, CallError> {
         // Without guests left out there is nothing to page through: the first answer has the counts.
-        let first = page(client, spec, 1, String::new()).await?;
+        let first = page(client, spec, Live::Not, 1, String::new()).await?;
         let mut size = Size {
             included: first.included_count,
             left_out: first.left_out_count,
             reasons: Vec::new(),
             digest: first.selection_digest,
+            waves: first.wave_sizes,
+            needs_approval: first.needs_approval,
+            blocked_by: first.blocked_by,
         };
         let mut reasons = Reasons::default();
         let mut token = String::new();
         while reasons.total < size.left_out {
-            let answer = page(client, spec, PAGE, token).await?;
+            let answer = page(client, spec, Live::Not, PAGE, token).await?;
             reasons.count(&answer.guests);
             token = answer.next_page_token;
             if token.is_empty() {
@@ -66,8 +89,25 @@ impl Size {
         if rest > 0 {
             lines.push(format!("  {rest:>6}  for other reasons: curfew preview lists them"));
         }
+        lines.extend(how_lines(&self.waves, self.needs_approval, &self.blocked_by));
         lines
     }
+}
+
+/// The lines that tell how it would go: in waves, after an approval, or not at all now.
+pub(crate) fn how_lines(waves: &[u64], needs_approval: bool, blocked_by: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    if waves.len() > 1 {
+        let sizes: Vec<String> = waves.iter().map(u64::to_string).collect();
+        lines.push(format!("They come in {} waves: {}.", sizes.len(), sizes.join(", ")));
+    }
+    if needs_approval {
+        lines.push("A second person has to approve it before anything starts.".into());
+    }
+    if !blocked_by.is_empty() {
+        lines.push(format!("Nothing would start now: {blocked_by}."));
+    }
+    lines
 }
 
 /// A page of a preview.
@@ -77,18 +117,23 @@ impl Size {
 pub async fn page(
     client: &Client,
     spec: &v1::OperationSpec,
+    live: Live,
     page_size: u32,
     page_token: String,
 ) -> Result<v1::PreviewOperationResponse, CallError> {
     let spec = Some(spec.clone());
-    let request = client::soon(v1::PreviewOperationRequest { spec, page_size, page_token });
+    let message = v1::PreviewOperationRequest { spec, page_size, page_token, ..Default::default() };
+    let request = match live {
+        Live::Not => client::soon(message),
+        Live::Within(timeout) => {
+            let time = timeout.unwrap_or(LIVE_TIMEOUT_DEFAULT);
+            let live_timeout = timeout.map(effective::duration);
+            let message = v1::PreviewOperationRequest { live: true, live_timeout, ..message };
+            client::within(message, client::CALL_TIMEOUT + time)
+        }
+    };
     let mut operations = client.operations();
     client.ask("preview the logoff", operations.preview_operation(request)).await
-}
-
-/// The guests of a page, for a list of them.
-pub fn guests(answer: v1::PreviewOperationResponse) -> Page<v1::PreviewGuest> {
-    (answer.guests, answer.next_page_token)
 }
 
 #[derive(Default)]
@@ -144,11 +189,30 @@ mod tests {
         let all_in = Size { included: 1, ..Size::default() };
         assert_eq!(all_in.lines(), ["This logs all users off 1 guest."]);
         let reasons = (1..=8).rev().map(|n| (format!("reason {n}"), n)).collect();
-        let many = Size { included: 49_964, left_out: 36, reasons, digest: String::new() };
+        let many = Size { included: 49_964, left_out: 36, reasons, ..Size::default() };
         let lines = many.lines();
         assert_eq!(lines[0], "This logs all users off 49964 guests; 36 selected guests are left out:");
         assert_eq!(lines[1], "       8  reason 8");
         assert_eq!(lines[6], "       6  for other reasons: curfew preview lists them");
         assert_eq!(lines.len(), 7);
+    }
+
+    #[test]
+    fn waves_approval_and_what_is_in_the_way_are_told_where_there_are_any() {
+        let size = Size {
+            included: 100,
+            waves: vec![1, 9, 90],
+            needs_approval: true,
+            blocked_by: "alice froze the fleet".into(),
+            ..Size::default()
+        };
+        let lines = [
+            "This logs all users off 100 guests.",
+            "They come in 3 waves: 1, 9, 90.",
+            "A second person has to approve it before anything starts.",
+            "Nothing would start now: alice froze the fleet.",
+        ];
+        assert_eq!(size.lines(), lines);
+        assert_eq!(Size { included: 1, waves: vec![1], ..Size::default() }.lines().len(), 1);
     }
 }

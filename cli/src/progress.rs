@@ -2,6 +2,7 @@
 //! never in it, and of the same size for 5 guests as for 50,000.
 
 use crate::follow::News;
+use crate::standing::{self, Stop};
 use crate::terminal::Terminal;
 use crate::words;
 use curfew_proto::v1;
@@ -22,12 +23,21 @@ pub struct Progress<'a> {
     /// Ended tasks when the display began: those give no rate.
     ended_before: Option<u64>,
     last_line: Option<(Instant, String)>,
+    /// What held it up when that was told last.
+    stopped_by: Option<Stop>,
 }
 
 impl<'a> Progress<'a> {
     /// A display that begins now.
     pub fn new(terminal: &'a mut Terminal) -> Progress<'a> {
-        Progress { terminal, bar: None, began: Instant::now(), ended_before: None, last_line: None }
+        Progress {
+            terminal,
+            bar: None,
+            began: Instant::now(),
+            ended_before: None,
+            last_line: None,
+            stopped_by: None,
+        }
     }
 
     /// Shows news.
@@ -64,6 +74,7 @@ impl<'a> Progress<'a> {
                 bar.set_prefix(operation.id.clone());
             }
         }
+        self.tell_stop(operation);
         let rate = rate(ended(operation).saturating_sub(before), self.began.elapsed());
         match &self.bar {
             Some(bar) => {
@@ -73,6 +84,24 @@ impl<'a> Progress<'a> {
             }
             None => self.line(operation, rate),
         }
+    }
+
+    /// Says once that it does not go on by itself, and once that it does again.
+    fn tell_stop(&mut self, operation: &v1::Operation) {
+        let id = &operation.id;
+        let Some(stop) = standing::stop(operation) else {
+            let needed_somebody = self.stopped_by.take().is_some_and(|stop| stop.needs_somebody());
+            if needed_somebody && operation.state() == v1::OperationState::Running {
+                self.terminal.note(&format!("{id} goes on"));
+            }
+            return;
+        };
+        if self.stopped_by.as_ref().is_some_and(|told| told.what == stop.what) {
+            return;
+        }
+        self.terminal.note(&format!("{id} is {}", stop.line()));
+        standing::note_ways(self.terminal, &stop.ways);
+        self.stopped_by = Some(stop);
     }
 
     fn line(&mut self, operation: &v1::Operation, rate: Option<f64>) {
@@ -114,8 +143,15 @@ fn line(operation: &v1::Operation, rate: Option<f64>) -> String {
 /// What the numbers are made of.
 fn message(operation: &v1::Operation, rate: Option<f64>) -> String {
     let mut parts: Vec<String> = Vec::new();
+    let stop = standing::stop(operation);
     if operation.state() == v1::OperationState::Cancelling {
         parts.push("cancelling".into());
+    }
+    if let Some(stop) = &stop {
+        parts.push(stop.what.clone());
+    }
+    if let Some((wave, of)) = standing::wave(operation) {
+        parts.push(format!("wave {wave} of {of}"));
     }
     parts.extend(
         operation.outcomes.iter().map(|count| format!("{} {}", count.tasks, words::outcome(count.outcome()))),
@@ -132,6 +168,7 @@ fn message(operation: &v1::Operation, rate: Option<f64>) -> String {
     }
     if let Some(rate) = rate
         && left > 0
+        && stop.is_none()
     {
         parts.push(if rate >= 10.0 { format!("{rate:.0}/s") } else { format!("{rate:.1}/s") });
         parts.push(format!(
@@ -186,6 +223,36 @@ mod tests {
         let notes = err.text();
         assert_eq!(notes.lines().count(), 2, "{notes}");
         assert!(notes.ends_with("1000 of 1000 guests (100 %): 1000 succeeded\n"), "{notes}");
+    }
+
+    #[test]
+    fn what_holds_an_operation_up_is_told_once_with_the_way_on() {
+        let (mut terminal, _, err) = testing::terminal(Facts::default(), "");
+        let mut progress = Progress::new(&mut terminal);
+        let runs = operation(100, &[(v1::Outcome::Succeeded, 10)], &[(v1::Stage::Queued, 90)]);
+        let state = v1::OperationState::Paused.into();
+        let paused =
+            v1::Operation { state, waiting_for: "an operator (paused by alice)".into(), ..runs.clone() };
+        for picture in [&runs, &paused, &paused, &runs, &runs, &paused] {
+            progress.tell(&News::Changed(picture));
+        }
+        progress.end(None);
+        let stop = "op-0123456789abc is paused; it waits for an operator (paused by alice)\n  \
+                    resume it:  curfew operation resume op-0123456789abc\n  \
+                    cancel it:  curfew operation cancel op-0123456789abc\n";
+        let runs = "op-0123456789abc: 10 of 100 guests (10 %): 10 succeeded, 90 waiting\n";
+        assert_eq!(err.text(), format!("{runs}{stop}op-0123456789abc goes on\n{stop}"));
+    }
+
+    #[test]
+    fn the_wave_and_what_is_waited_for_come_before_the_numbers() {
+        let mut waits = operation(10, &[(v1::Outcome::Succeeded, 2)], &[(v1::Stage::Queued, 8)]);
+        let wave = |tasks, ended, begun| v1::Wave { tasks, ended, begun };
+        waits.waves = vec![wave(2, 2, true), wave(8, 0, false)];
+        let rollout = v1::Rollout { promotion: true, ..v1::Rollout::default() };
+        waits.spec = Some(v1::OperationSpec { rollout: Some(rollout), ..v1::OperationSpec::default() });
+        let said = "waiting for promotion to wave 2, wave 1 of 2, 2 succeeded, 8 waiting";
+        assert_eq!(message(&waits, Some(3.0)), said, "a rate would promise an end");
     }
 
     #[test]

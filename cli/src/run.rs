@@ -1,7 +1,7 @@
 //! From arguments to an exit code: parses, chooses the command, reports what went wrong.
 
 use crate::args::{Cli, Command};
-use crate::commands::{fleet, local, operation, task};
+use crate::commands::{fleet, local, operation, preview, safeguard, task};
 use crate::contexts::Contexts;
 use crate::error;
 use crate::exit::Exit;
@@ -40,21 +40,23 @@ pub async fn run(cli: Cli, mut terminal: Terminal) -> anyhow::Result<Exit> {
         Command::Completions { shell } => local::completions(*shell, &mut terminal),
         Command::StatusCodes { output } => local::status_codes(output.output, &mut terminal),
         Command::Context(command) => local::context(&contexts()?, command, &mut terminal),
-        // It owns the terminal, since its display does.
+        // These own the terminal, since their display does.
         Command::Logoff(args) => return operation::logoff(args, contexts, terminal).await,
-        Command::Preview { spec, limit, output } => {
-            let client = contexts()?.connect().await?;
-            operation::preview(&client, spec, *limit, output.output, &mut terminal).await
-        }
         Command::Operation(command) => {
-            operation::operation(&contexts()?.connect().await?, command, &mut terminal).await
+            return operation::operation(&contexts()?.connect().await?, command, terminal).await;
         }
+        Command::Preview(args) => preview::preview(&contexts()?.connect().await?, args, &mut terminal).await,
         Command::Task(command) => task::task(&contexts()?.connect().await?, command, &mut terminal).await,
         Command::Host(command) => fleet::host(&contexts()?.connect().await?, command, &mut terminal).await,
         Command::Guest(command) => fleet::guest(&contexts()?.connect().await?, command, &mut terminal).await,
         Command::Session(command) => {
             fleet::session(&contexts()?.connect().await?, command, &mut terminal).await
         }
+        Command::ProtectedUser(command) => {
+            safeguard::protected_user(&contexts()?.connect().await?, command, &mut terminal).await
+        }
+        Command::Freeze(args) => safeguard::freeze(&contexts()?.connect().await?, args, &mut terminal).await,
+        Command::Unfreeze => safeguard::unfreeze(&contexts()?.connect().await?, &mut terminal).await,
     }?;
     terminal.flush()?;
     Ok(exit)

@@ -5,6 +5,7 @@ use crate::error::CallError;
 use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::pages;
+use crate::standing;
 use crate::table::{Cell, Column, Table};
 use crate::terminal::Terminal;
 use crate::words;
@@ -119,6 +120,9 @@ impl Summary {
         let guests = words::count(operation.task_count, "guest");
         if operation.state() != v1::OperationState::Ended {
             let ended = ended(operation);
+            if let Some(stop) = standing::stop(operation) {
+                return format!("{} is {}: {ended} of {guests} have ended", operation.id, stop.what);
+            }
             return format!("{} goes on: {ended} of {guests} have ended", operation.id);
         }
         let well = operation.ended_well_count;
@@ -168,12 +172,7 @@ fn ended(operation: &v1::Operation) -> u64 {
 fn took(operation: &v1::Operation) -> Option<String> {
     let (from, to) = (operation.create_time.as_ref()?, operation.end_time.as_ref()?);
     let millis = (to.seconds - from.seconds) * 1000 + i64::from(to.nanos - from.nanos) / 1_000_000;
-    let time = Duration::from_millis(u64::try_from(millis).ok()?);
-    Some(if time < Duration::from_secs(60) {
-        format!("{:.1}s", time.as_secs_f64())
-    } else {
-        words::span(time)
-    })
+    Some(words::elapsed(Duration::from_millis(u64::try_from(millis).ok()?)))
 }
 
 #[cfg(test)]

@@ -43,12 +43,37 @@ pub(crate) fn time(time: Option<&pbjson_types::Timestamp>) -> String {
 
 /// A duration of the API as people write it.
 pub(crate) fn duration(duration: Option<&pbjson_types::Duration>) -> String {
-    let millis = duration.map(|duration| {
-        let millis =
-            duration.seconds.saturating_mul(1000).saturating_add(i64::from(duration.nanos) / 1_000_000);
-        Duration::from_millis(millis.max(0) as u64)
-    });
-    millis.map_or_else(String::new, |millis| humantime::format_duration(millis).to_string())
+    duration.map_or_else(String::new, |time| humantime::format_duration(from_wire(time)).to_string())
+}
+
+/// A span of time as a stopwatch has it: to the tenth of a second while it is short.
+pub(crate) fn elapsed(time: Duration) -> String {
+    if time < Duration::from_secs(60) { format!("{:.1}s", time.as_secs_f64()) } else { span(time) }
+}
+
+/// A duration of the API; a negative one is none.
+pub(crate) fn from_wire(duration: &pbjson_types::Duration) -> Duration {
+    Duration::from_millis(curfew_proto::convert::milliseconds(duration).unwrap_or(0))
+}
+
+/// An amount of guests as it is typed.
+pub(crate) fn amount(amount: Option<&v1::Amount>) -> String {
+    match amount.and_then(|amount| amount.amount) {
+        Some(v1::amount::Amount::Number(number)) => number.to_string(),
+        Some(v1::amount::Amount::Percent(percent)) => format!("{percent}%"),
+        None => String::new(),
+    }
+}
+
+/// What a failure budget counts.
+pub(crate) fn failure_class(class: v1::FailureClass) -> &'static str {
+    match class {
+        v1::FailureClass::Unspecified => "unknown",
+        v1::FailureClass::Failed => "failed",
+        v1::FailureClass::TimedOut => "timed out",
+        v1::FailureClass::Unreachable => "unreachable",
+        v1::FailureClass::Refused => "refused",
+    }
 }
 
 /// The contract's code: its value first, since that is what stays when the cell is cut.
@@ -80,7 +105,10 @@ pub(crate) fn count(number: u64, one: &str) -> String {
 pub(crate) fn operation_state(operation: &v1::Operation) -> Cell {
     match operation.state() {
         v1::OperationState::Unspecified => "unknown".into(),
+        v1::OperationState::AwaitingApproval => Cell::toned("awaiting approval", Tone::Busy),
         v1::OperationState::Running => Cell::toned("running", Tone::Busy),
+        v1::OperationState::Paused => Cell::toned("paused", Tone::Busy),
+        v1::OperationState::Halted => Cell::toned("halted", Tone::Bad),
         v1::OperationState::Cancelling => Cell::toned("cancelling", Tone::Busy),
         v1::OperationState::Ended if operation.ended_well => Cell::toned("ended well", Tone::Good),
         v1::OperationState::Ended => Cell::toned("ended, not well", Tone::Bad),
@@ -183,7 +211,10 @@ mod tests {
     }
 
     #[test]
-    fn the_words_for_outcomes_and_stages_are_the_vocabularys() {
+    fn the_words_for_outcomes_stages_and_failure_classes_are_the_vocabularys() {
+        for class in curfew_types::OutcomeClass::ALL {
+            assert_eq!(failure_class(class.into()), class.as_str());
+        }
         for (number, word) in curfew_types::Outcome::ALL.into_iter().enumerate() {
             let here = v1::Outcome::try_from(number as i32 + 1).expect("every outcome is on the wire");
             assert_eq!(outcome(here), word.as_str());

@@ -7,6 +7,12 @@
 //! data_dir = "/var/lib/curfew-controller"
 //! trust_domain = "curfew"
 //! heartbeat_interval = "15s"
+//! keep_history = "90d"                      # ended operations are forgotten after that; default: never
+//!
+//! [approval]                                # larger operations wait for a second person; default: none does
+//! above_guests = 5000                       # more guests than this, or
+//! above_percent = 20                        # more of a hundred of the fleet's guests than this
+//! expires = "24h"                           # how long the approval may take
 //!
 //! [log]
 //! level = "info"                            # or directives, such as "curfew_controller=debug,info"
@@ -20,6 +26,7 @@
 //!
 //! Relative paths in the file are relative to the file's directory.
 
+mod approval;
 mod flags;
 #[cfg(test)]
 mod tests;
@@ -27,6 +34,7 @@ mod tests;
 pub use flags::Flags;
 
 use crate::pki::{PkiSource, TrustDomain};
+use curfew_controller_core::ApprovalRule;
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -43,6 +51,10 @@ const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(15);
 /// More often than this, 10,000 agents would keep a core busy with signs of life; less often, firewalls forget the
 /// connection.
 const HEARTBEAT_RANGE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(300));
+
+/// Less is no history: late news of an operation comes within a day or so. More than a century is a mistake.
+const KEEP_HISTORY_RANGE: (Duration, Duration) =
+    (Duration::from_secs(24 * 60 * 60), Duration::from_secs(100 * 366 * 24 * 60 * 60));
 
 /// Why the configuration cannot be used. Each text names the setting, what is wrong, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +111,10 @@ pub struct Config {
     pub pki: PkiSource,
     /// How often an agent's stream says something at least.
     pub heartbeat_interval: Duration,
+    /// How long ended operations are kept; `None` is for ever.
+    pub keep_history: Option<Duration>,
+    /// Which operations a second person has to approve.
+    pub approval: ApprovalRule,
     /// What is logged, in the directives of `tracing`.
     pub log_level: String,
     /// How.
@@ -114,6 +130,8 @@ impl Default for Config {
             trust_domain: TrustDomain::default(),
             pki: PkiSource::BuiltIn,
             heartbeat_interval: DEFAULT_HEARTBEAT,
+            keep_history: None,
+            approval: ApprovalRule::default(),
             log_level: "info".into(),
             log_format: LogFormat::Text,
         }
@@ -149,6 +167,7 @@ impl Config {
         let listen = at("listen").choose(&flags.listen, file.listen);
         let trust_domain = at("trust_domain").choose(&flags.trust_domain, file.trust_domain);
         let heartbeat = at("heartbeat_interval").choose(&flags.heartbeat_interval, file.heartbeat_interval);
+        let keep_history = at("keep_history").choose(&None, file.keep_history);
         let log_level = at("log.level").choose(&flags.log_level, file.log.level);
         let log_format = at("log.format").choose(&flags.log_format, file.log.format);
         let data_dir = flags.data_dir.clone().filter(|dir| !dir.as_os_str().is_empty());
@@ -168,6 +187,10 @@ impl Config {
             })?,
             pki: pki(flags, file.pki, &at("pki"), base)?,
             heartbeat_interval: parse(heartbeat, default.heartbeat_interval, heartbeat_interval)?,
+            keep_history: parse(keep_history, default.keep_history, |text| {
+                keep_history_time(text).map(Some)
+            })?,
+            approval: approval::rule(file.approval, path)?,
             log_level: parse(log_level, default.log_level, log_directives)?,
             log_format: parse(log_format, default.log_format, |text| match text {
                 "text" => Ok(LogFormat::Text),
@@ -187,6 +210,8 @@ struct RawConfig {
     data_dir: Option<PathBuf>,
     trust_domain: Option<String>,
     heartbeat_interval: Option<String>,
+    keep_history: Option<String>,
+    approval: Option<approval::RawApproval>,
     #[serde(default)]
     log: RawLog,
     #[serde(default)]
@@ -300,6 +325,15 @@ fn heartbeat_interval(text: &str) -> Result<Duration, String> {
         Ok(interval) if (least..=most).contains(&interval) => Ok(interval),
         Ok(_) => Err("is out of range; write a time from 100ms to 5m".into()),
         Err(_) => Err("is not a time; write one such as 15s".into()),
+    }
+}
+
+fn keep_history_time(text: &str) -> Result<Duration, String> {
+    let (least, most) = KEEP_HISTORY_RANGE;
+    match humantime::parse_duration(text) {
+        Ok(time) if (least..=most).contains(&time) => Ok(time),
+        Ok(_) => Err("is out of range; write a time from 1d to 100y".into()),
+        Err(_) => Err("is not a time; write one such as 90d".into()),
     }
 }
 

@@ -36,8 +36,8 @@ const BACKLOG_MAX: usize = 100_000;
 
 /// Runs when the turn's records are stored, or, with `false`, when the store is away and waiting would be unsafe.
 type Reply = Box<dyn FnOnce(bool) + Send>;
-/// Works on the core and leaves the reply.
-type Job = Box<dyn FnOnce(&mut Core, Now) -> Reply + Send>;
+/// Works on the core and leaves the reply, with whether that may go out while the store is away.
+type Job = Box<dyn FnOnce(&mut Core, Now) -> (bool, Reply) + Send>;
 
 /// What agents' streams bring.
 enum FromAgent {
@@ -54,7 +54,7 @@ enum FromAgent {
 
 /// What the services ask.
 enum Request {
-    Job { safer: bool, job: Job },
+    Job(Job),
     Send { host: HostName, frame: Box<Down>, sent: oneshot::Sender<bool> },
     BeginStop,
     Finish,
@@ -109,12 +109,13 @@ impl Handle {
         let (tx, rx) = oneshot::channel();
         let job: Job = Box::new(move |core, now| {
             if core.store_is_away() {
-                return Box::new(move |_| drop(tx.send(Err(Unavailable::StoreAway))));
+                // Nothing was done, so there is nothing to wait for.
+                return (true, Box::new(move |_| drop(tx.send(Err(Unavailable::StoreAway)))));
             }
             let value = work(core, now);
-            Box::new(move |_| drop(tx.send(Ok(value))))
+            (false, Box::new(move |_| drop(tx.send(Ok(value)))))
         });
-        self.post(Request::Job { safer: false, job }).await?;
+        self.post(Request::Job(job)).await?;
         rx.await.map_err(|_| Unavailable::Stopped)?
     }
 
@@ -131,9 +132,9 @@ impl Handle {
         let (tx, rx) = oneshot::channel();
         let job: Job = Box::new(move |core, now| {
             let value = work(core, now);
-            Box::new(move |recorded| drop(tx.send(Answer { value, recorded })))
+            (true, Box::new(move |recorded| drop(tx.send(Answer { value, recorded }))))
         });
-        self.post(Request::Job { safer: true, job }).await?;
+        self.post(Request::Job(job)).await?;
         rx.await.map_err(|_| Unavailable::Stopped)
     }
 
@@ -286,7 +287,7 @@ impl Driver {
 
     fn take_request(&mut self, request: Request, replies: &mut Replies) {
         match request {
-            Request::Job { safer, job } => replies.answers.push((safer, job(&mut self.core, clock::now()))),
+            Request::Job(job) => replies.answers.push(job(&mut self.core, clock::now())),
             Request::Send { host, frame, sent } => {
                 let done = self.links.send_now(&host, *frame);
                 let _ = sent.send(done);

@@ -8,6 +8,7 @@ pub mod commands;
 pub mod config;
 pub mod data_dir;
 pub mod driver;
+pub mod history;
 pub mod kill_point;
 mod link;
 mod peer;

@@ -80,7 +80,7 @@ impl Controller {
         let address = listener.local_addr()?;
         let heartbeat = Duration::from_millis(settings.heartbeat_ms);
         let queries = Arc::new(Queries::default());
-        let operations = OperationServiceServer::new(Operations::new(handle.clone(), store))
+        let operations = OperationServiceServer::new(Operations::new(handle.clone(), store, queries.clone()))
             .max_decoding_message_size(OPERATOR_MESSAGE_MAX);
         let fleet = FleetServiceServer::new(Fleet::new(handle.clone(), queries.clone()))
             .max_decoding_message_size(OPERATOR_MESSAGE_MAX);

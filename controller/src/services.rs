@@ -1,9 +1,11 @@
 //! What operators and automation call. A handler parses at the door, makes one call on a handle, converts back.
 
+mod fields;
 mod fleet;
 mod operations;
 mod page;
 mod present;
+mod sessions;
 mod watch;
 
 pub use fleet::Fleet;
@@ -11,9 +13,10 @@ pub use operations::Operations;
 
 use crate::driver::Unavailable;
 use crate::store;
-use curfew_controller_core::{CancelError, FleetError, StartError};
-use curfew_proto::status::{bad_request, refusal};
-use curfew_types::{StatusCode, Violation};
+use curfew_controller_core::{CancelError, FleetError, StartError, SteerError};
+use curfew_proto::convert::SpecError;
+use curfew_proto::status::{bad_request, precondition, refusal};
+use curfew_types::{OperationId, StatusCode, Violation};
 use tonic::Status;
 
 /// Everything that can go wrong in a call, before it becomes a status.
@@ -27,8 +30,17 @@ enum Error {
     Fleet(#[from] FleetError),
     #[error("{what}: {error}")]
     Cancel { what: String, error: CancelError },
+    #[error("{}", steer_text(id, error))]
+    Steer { id: OperationId, error: SteerError },
+    #[error("{}", spec_text(.0))]
+    Spec(SpecError),
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// Not as things stand now; the text says what to do.
+    #[error("{0}")]
+    Refused(String),
+    #[error("{0}")]
+    Internal(String),
     #[error("{0}")]
     NotFound(String),
     #[error("{field}: {why}")]
@@ -60,6 +72,12 @@ impl From<Error> for Status {
             Error::Start(StartError::Missing(violations)) => bad_request(StatusCode::Pointer, &violations),
             Error::Start(StartError::UnknownGuests(_)) => refusal(StatusCode::VmUnknown, text),
             Error::Start(StartError::RequestIdReused(_)) => Status::already_exists(text),
+            Error::Start(StartError::Frozen { .. }) => precondition("FLEET_FROZEN", text),
+            Error::Start(StartError::CountDiffers { .. }) => precondition("COUNT_DIFFERS", text),
+            Error::Start(StartError::DigestDiffers { .. }) => precondition("DIGEST_DIFFERS", text),
+            Error::Refused(_) => precondition("OPERATION_STATE", text),
+            Error::Spec(SpecError::Missing(violations)) => bad_request(StatusCode::Pointer, &violations),
+            Error::Spec(SpecError::Invalid(violations)) => bad_request(StatusCode::InvalidArg, &violations),
             Error::Fleet(FleetError::UnknownHost(_)) | Error::NotFound(_) => Status::not_found(text),
             Error::Fleet(FleetError::UnknownGuest(_)) => refusal(StatusCode::VmUnknown, text),
             Error::Fleet(FleetError::Ambiguous { .. }) => one_field(StatusCode::InvalidArg, "guest", text),
@@ -67,6 +85,15 @@ impl From<Error> for Status {
                 one_field(StatusCode::InvalidArg, "set", text)
             }
             Error::Fleet(FleetError::InUse { .. }) => Status::failed_precondition(text),
+            Error::Fleet(FleetError::NotHeld(_) | FleetError::NotProtected(_)) => Status::not_found(text),
+            Error::Fleet(FleetError::TooMany(_)) => precondition("TOO_MANY", text),
+            Error::Fleet(FleetError::Past) => one_field(StatusCode::InvalidArg, "expire_time", text),
+            Error::Steer { error: SteerError::NotInMemory, .. } => Status::not_found(text),
+            Error::Steer { error: SteerError::Ended | SteerError::Refused(_), .. } => {
+                precondition("OPERATION_STATE", text)
+            }
+            Error::Steer { error: SteerError::OwnRequest, .. } => refusal(StatusCode::AccessDenied, text),
+            Error::Internal(_) => Status::internal(text),
             Error::Cancel { error: CancelError::Ended, .. } => refusal(StatusCode::Fail, text),
             Error::Cancel { error: CancelError::NotInMemory, .. } => Status::not_found(text),
             Error::Store(store::Error::Away { .. }) => Status::unavailable(text),
@@ -76,6 +103,26 @@ impl From<Error> for Status {
             }
             Error::Field { code, field, why } => one_field(code, field, why),
         }
+    }
+}
+
+impl From<SpecError> for Error {
+    fn from(error: SpecError) -> Error {
+        Error::Spec(error)
+    }
+}
+
+/// What is wrong, with the operation's name where the text does not have it already.
+fn steer_text(id: &OperationId, error: &SteerError) -> String {
+    match error {
+        SteerError::Refused(why) => why.clone(),
+        other => format!("operation {id}: {other}"),
+    }
+}
+
+fn spec_text(error: &SpecError) -> String {
+    match error {
+        SpecError::Missing(violations) | SpecError::Invalid(violations) => Violation::describe(violations),
     }
 }
 

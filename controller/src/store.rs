@@ -6,8 +6,9 @@ pub mod sqlite;
 
 use async_trait::async_trait;
 use curfew_controller_core::record::{Record, Recovered};
+use curfew_types::operation::{OperationEvent, Standing};
 use curfew_types::{
-    GuestId, HostName, OperationId, OperationSpec, OperationState, Outcome, Verdict, WallTime,
+    GuestId, HostName, OperationId, OperationSpec, OperationState, Outcome, Reason, Verdict, WallTime,
 };
 
 pub use sqlite::SqliteStore;
@@ -71,6 +72,12 @@ pub trait Store: Send + Sync + 'static {
     /// When the store is away or cannot be read.
     async fn task(&self, operation: OperationId, index: u32) -> Result<Option<StoredTask>, Error>;
 
+    /// What changed how an operation stands, oldest first. Nothing for an unknown operation.
+    ///
+    /// # Errors
+    /// When the store is away or cannot be read.
+    async fn events(&self, operation: OperationId) -> Result<Vec<OperationEvent>, Error>;
+
     /// Forgets operations that ended before `before`, in steps small enough that appends go on in between.
     ///
     /// # Errors
@@ -132,8 +139,19 @@ pub struct OperationSummary {
     pub task_count: u32,
     /// Where it stands.
     pub state: OperationState,
+    /// Drew the guests of its first waves.
+    pub seed: u64,
+    /// How it stands; of one that was cancelled or has ended, how it stood before.
+    pub standing: Standing,
+    /// How many tasks each wave has, without guests that were left out; one wave where nothing was asked.
+    pub wave_sizes: Vec<u64>,
     /// Tasks by outcome, at [`Outcome::place`].
     pub outcomes: [u64; Outcome::ALL.len()],
+    /// Ended tasks by outcome and reason, in the order of outcomes and of words. Does not count what ended before
+    /// reasons were counted.
+    pub reasons: Vec<(Outcome, Reason, u64)>,
+    /// Once ended, the tasks that took longest, by index with their milliseconds, the longest first.
+    pub slowest: Vec<(u32, u64)>,
     /// Tasks that ended well.
     pub ended_well: u64,
     /// Late findings beside its outcomes.
@@ -182,6 +200,8 @@ pub struct StoredTask {
     pub name: String,
     /// The guest's host when the operation started.
     pub host: HostName,
+    /// Its wave, counted from 0; 255 if it was left out.
+    pub wave: u8,
     /// Whether its order was handed to the host's stream.
     pub handed: bool,
     /// Who asked to cancel this task by itself, first.

@@ -14,12 +14,17 @@ mod killed;
 mod model;
 #[path = "store/random.rs"]
 mod random;
+#[path = "store/steering.rs"]
+mod steering;
 
 use async_trait::async_trait;
 use conformance::Place;
 use curfew_controller::store::{SqliteStore, Store};
+use curfew_controller_core::record::Started;
+use curfew_types::WallTime;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A directory with a database in it.
@@ -70,11 +75,36 @@ sqlite_conforms!(
     fleet::a_removed_host_is_forgotten_with_its_ledger,
     fleet::the_epoch_never_goes_back,
     history::appends_go_on_while_history_is_pruned,
+    steering::an_operation_stands_as_it_was_steered_last,
+    steering::unfinished_operations_are_found_in_every_state,
+    steering::an_operation_that_waits_gets_other_guests,
+    steering::an_operation_that_runs_keeps_its_guests,
+    steering::ended_tasks_are_counted_by_reason,
+    steering::safeguards_are_as_they_were_set_last,
+    steering::pruning_forgets_what_an_operation_went_through,
 );
 
 #[test]
 fn counters_equal_what_a_recount_says() {
     random::the_store_agrees_with_the_model(Sqlite::new);
+}
+
+#[tokio::test]
+async fn history_is_forgotten_once_it_is_older_than_it_is_kept() {
+    let place = Sqlite::new();
+    let store = place.open().await;
+    let (old, new) = (build::started(1, &[3]), build::started(2, &[3]));
+    let ended =
+        |operation: &Started, at| [vec![build::start(operation)], build::finish_all(operation, at)].concat();
+    store.append(&ended(&old, WallTime(1))).await.expect("an append");
+    store.append(&ended(&new, curfew_controller::clock::now().wall)).await.expect("an append");
+    let day = Duration::from_secs(24 * 60 * 60);
+    let keeping = tokio::spawn(curfew_controller::history::keep(store.clone(), day));
+    while store.operation(old.id).await.expect("an answer").is_some() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(store.operation(new.id).await.expect("an answer").is_some());
+    keeping.abort();
 }
 
 #[tokio::test]

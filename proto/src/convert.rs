@@ -4,7 +4,7 @@ mod agent;
 mod operation;
 mod words;
 
-pub use operation::{SpecError, operation_spec};
+pub use operation::{SpecError, failure_budgets, operation_spec};
 pub use words::{duration, milliseconds, timestamp, wall_time};
 
 /// Why a message is not what its type promises. Names the field.

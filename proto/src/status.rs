@@ -30,6 +30,14 @@ pub fn refusal(code: StatusCode, message: impl Into<String>) -> Status {
     Status::with_error_details(rpc_code(code.rpc()), message, details)
 }
 
+/// A refusal for which the contract has no code: FAILED_PRECONDITION, with a word for programs in the
+/// `google.rpc.ErrorInfo`.
+pub fn precondition(word: &str, message: impl Into<String>) -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_error_info(word, ERROR_DOMAIN, HashMap::new());
+    Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
 /// A refusal that names the fields, with `E_INVALIDARG` or `E_POINTER`.
 pub fn bad_request(code: StatusCode, violations: &[Violation]) -> Status {
     let mut details = ErrorDetails::new();

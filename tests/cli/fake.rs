@@ -37,10 +37,23 @@ pub(crate) struct Script {
     pub(crate) guests: Vec<v1::Guest>,
     pub(crate) sessions: Vec<v1::ListSessionsResponse>,
     pub(crate) preview: Vec<v1::PreviewGuest>,
+    /// What a preview says beside the guests.
+    pub(crate) preview_as: v1::PreviewOperationResponse,
+    /// The guests that are there once a set that was shown is to be started.
+    pub(crate) preview_then: Option<Vec<v1::PreviewGuest>>,
+    /// What an approval is answered with; approved if it is not given.
+    pub(crate) approval: Option<v1::ApproveOperationResponse>,
+    pub(crate) holds: Vec<v1::Hold>,
+    pub(crate) users: Vec<v1::ProtectedUser>,
+    pub(crate) freeze: Option<v1::FreezeState>,
+    /// The store is away.
+    pub(crate) is_store_away: bool,
     /// How many starts get no answer before one does.
     pub(crate) unanswered_starts: usize,
     /// Refuses every call.
     pub(crate) refusal: Option<Status>,
+    /// Refuses what is asked with this word.
+    pub(crate) refusal_of: Option<(&'static str, Status)>,
     /// One for each watch that comes.
     pub(crate) watches: VecDeque<Watch>,
     /// The operation, as it reads between watches.
@@ -92,11 +105,12 @@ impl Service {
     /// Writes down what was asked, and refuses where the script says so.
     fn asked(&self, what: String) -> Result<MutexGuard<'_, Script>, Status> {
         let mut script = self.script.lock().map_err(|_| Status::internal("a test panicked"))?;
+        let refusal = match &script.refusal_of {
+            Some((word, status)) if what.starts_with(word) => Some(status.clone()),
+            Some(_) | None => script.refusal.clone(),
+        };
         script.asked.push(what);
-        match &script.refusal {
-            Some(status) => Err(status.clone()),
-            None => Ok(script),
-        }
+        refusal.map_or(Ok(script), Err)
     }
 }
 
@@ -111,6 +125,14 @@ fn page<T: Clone>(all: &[T], size: u32, token: &str) -> (Vec<T>, String) {
     let from: usize = token.parse().unwrap_or(0);
     let to = (from + size as usize).min(all.len());
     (all[from..to].to_vec(), if to < all.len() { to.to_string() } else { String::new() })
+}
+
+/// The digest of a set of guests, as far as a fake needs one.
+fn digest(guests: &[v1::PreviewGuest]) -> String {
+    match guests.len() {
+        0 | 4 => "digest".into(),
+        other => format!("digest-of-{other}"),
+    }
 }
 
 /// An operation of three guests: two well, one timed out if it has ended.
@@ -183,6 +205,7 @@ pub(crate) fn preview() -> Vec<v1::PreviewGuest> {
         host: "host-1".into(),
         included,
         note: note.into(),
+        ..v1::PreviewGuest::default()
     };
     vec![guest(0, true, ""), guest(1, true, ""), guest(2, true, ""), guest(3, false, "not running")]
 }

@@ -8,4 +8,7 @@ mod following;
 mod hostile;
 mod listing;
 mod logoff;
+mod rollout;
+mod safeguards;
+mod steering;
 mod usage;

@@ -1,7 +1,14 @@
 //! Runs the real binary and hands back all that it said.
 
+use clap::Parser as _;
+use curfew_cli::args::Cli;
+use curfew_cli::error;
+use curfew_cli::exit::Exit;
+use curfew_cli::terminal::{Facts, Terminal};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
@@ -27,6 +34,45 @@ pub(crate) struct Run {
 /// Runs `curfew` with these arguments and nobody at stdin.
 pub(crate) async fn curfew(config: &str, args: &[&str]) -> Said {
     begin(config, args).end().await
+}
+
+/// Runs the same program within this process, with somebody at a terminal who types `answers`.
+pub(crate) async fn at_a_terminal(config: &str, args: &[&str], answers: &str) -> Said {
+    let (out, err) = (Buffer::default(), Buffer::default());
+    let facts = Facts { stdin_is_terminal: true, ..Facts::default() };
+    let input = io::Cursor::new(answers.to_owned());
+    let terminal = Terminal::new(out.clone(), err.clone(), input, facts);
+    let words = [&["curfew", "--config", config], args].concat();
+    let cli = Cli::try_parse_from(words).expect("the command line is right");
+    let exit = curfew_cli::run::run(cli, terminal).await.unwrap_or_else(|error| {
+        error::lines(&error).iter().for_each(|line| err.line(line));
+        Exit::of_error(&error)
+    });
+    Said { exit: Some(exit.code().into()), stdout: out.text(), stderr: err.text() }
+}
+
+/// A buffer that can be read while a terminal writes to it.
+#[derive(Clone, Default)]
+struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+impl Buffer {
+    fn line(&self, line: &str) {
+        writeln!(self.clone(), "{line}").expect("memory can be written");
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("not poisoned").clone()).expect("UTF-8")
+    }
+}
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("not poisoned").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Starts `curfew`; what it says on stderr can be awaited.

@@ -3,7 +3,9 @@
 //!
 //! Logs go to files there. A fleet that is finished with [`ProcessFleet::finish`] must not have logged an error.
 
+pub mod clock;
 mod program;
+pub mod small_disk;
 
 pub use program::{Output, Program, program};
 
@@ -25,6 +27,8 @@ pub struct ProcessFleet {
     controller: Option<Program>,
     agents: BTreeMap<String, Program>,
     kill_controller_at: Option<String>,
+    /// What is added to the environment of `controller` and of hosts' agents.
+    environment: BTreeMap<String, Vec<(String, String)>>,
 }
 
 impl ProcessFleet {
@@ -33,14 +37,26 @@ impl ProcessFleet {
     /// # Errors
     /// When it does not get ready.
     pub async fn start() -> anyhow::Result<ProcessFleet> {
+        let mut fleet = ProcessFleet::prepare()?;
+        fleet.init().await?;
+        fleet.start_controller().await?;
+        Ok(fleet)
+    }
+
+    /// A place and a configuration for a controller, and nothing that runs.
+    ///
+    /// # Errors
+    /// When they cannot be made.
+    pub fn prepare() -> anyhow::Result<ProcessFleet> {
         let directory = tempfile::Builder::new().prefix("curfew-fleet-").tempdir().context("a directory")?;
         let port = free_port()?;
-        let mut fleet = ProcessFleet {
+        let fleet = ProcessFleet {
             directory,
             port,
             controller: None,
             agents: BTreeMap::new(),
             kill_controller_at: None,
+            environment: BTreeMap::new(),
         };
         let config = toml::Table::from_iter([
             ("listen".to_owned(), format!("127.0.0.1:{port}").into()),
@@ -48,11 +64,28 @@ impl ProcessFleet {
             ("heartbeat_interval".to_owned(), format!("{}ms", HEARTBEAT.as_millis()).into()),
         ]);
         std::fs::write(fleet.path("controller.toml"), toml::to_string(&config)?)?;
-        let context = path_text(&fleet.path("operator/config.toml"))?;
-        let init = ["init", "--operator", "tester", "--context-file", &context];
-        fleet.controller_command(&init).await?.success()?;
-        fleet.start_controller().await?;
         Ok(fleet)
+    }
+
+    /// Makes the controller's data directory, and an operator.
+    ///
+    /// # Errors
+    /// When the controller's command fails.
+    pub async fn init(&self) -> anyhow::Result<()> {
+        let context = path_text(&self.path("operator/config.toml"))?;
+        let init = ["init", "--operator", "tester", "--context-file", &context];
+        self.controller_command(&init).await?.success().map(drop)
+    }
+
+    /// From its next start on, `controller` or a host's agent has these in its environment.
+    pub fn set_environment(&mut self, program: &str, variables: Vec<(String, String)>) {
+        self.environment.insert(program.to_owned(), variables);
+    }
+
+    fn command(&self, binary: &str, name: &str) -> anyhow::Result<tokio::process::Command> {
+        let mut command = tokio::process::Command::new(program(binary)?);
+        command.envs(self.environment.get(name).into_iter().flatten().map(|(key, value)| (key, value)));
+        Ok(command)
     }
 
     /// Starts the controller, again if it was there before, and waits until it serves.
@@ -61,7 +94,7 @@ impl ProcessFleet {
     /// When it does not.
     pub async fn start_controller(&mut self) -> anyhow::Result<()> {
         let config = path_text(&self.path("controller.toml"))?;
-        let mut command = tokio::process::Command::new(program("curfew-controller")?);
+        let mut command = self.command("curfew-controller", "controller")?;
         command.args(["--config", &config]);
         if let Some(point) = self.kill_controller_at.take() {
             command.env("CURFEW_KILL_AT", point);
@@ -70,6 +103,14 @@ impl ProcessFleet {
         program.wait_for_log("serving", READY_WITHIN).await?;
         self.controller = Some(program);
         Ok(())
+    }
+
+    /// Asks the controller to stop, and waits until it has.
+    ///
+    /// # Errors
+    /// When it does not run, or does not end well.
+    pub async fn stop_controller(&mut self) -> anyhow::Result<()> {
+        self.controller.take().context("the controller is not running")?.stop().await
     }
 
     /// The next start of the controller is armed to be killed at this point.
@@ -85,13 +126,16 @@ impl ProcessFleet {
         self.controller.as_mut().context("the controller is not running")
     }
 
-    /// Issues a host's identity and writes its agent's configuration.
+    /// Issues a host's identity, unless it has one, and writes its agent's configuration.
     ///
     /// # Errors
     /// When the controller's command fails.
     pub async fn prepare_agent(&self, host: &str, providers: toml::Table) -> anyhow::Result<PathBuf> {
         let identity = self.path(&format!("{host}.identity"));
-        self.controller_command(&["agent-cert", host, "--out", &path_text(&identity)?]).await?.success()?;
+        if !identity.exists() {
+            let issue = ["agent-cert", host, "--out", &path_text(&identity)?];
+            self.controller_command(&issue).await?.success()?;
+        }
         let config = toml::Table::from_iter([
             ("controller".to_owned(), format!("https://127.0.0.1:{}", self.port).into()),
             ("ca".to_owned(), path_text(&identity.join("ca.pem"))?.into()),
@@ -121,7 +165,7 @@ impl ProcessFleet {
     /// # Errors
     /// When the program cannot be started.
     pub async fn start_agent(&mut self, host: &str, kill_at: Option<&str>) -> anyhow::Result<()> {
-        let mut command = tokio::process::Command::new(program("curfew-agent")?);
+        let mut command = self.command("curfew-agent", host)?;
         command.args(["--config", &path_text(&self.path(&format!("{host}.toml")))?]);
         if let Some(point) = kill_at {
             command.env("CURFEW_KILL_AT", format!("agent:{point}"));
@@ -204,7 +248,7 @@ impl ProcessFleet {
     /// # Errors
     /// When it cannot be started or does not end.
     pub async fn controller_command(&self, args: &[&str]) -> anyhow::Result<Output> {
-        let mut command = tokio::process::Command::new(program("curfew-controller")?);
+        let mut command = self.command("curfew-controller", "controller")?;
         command.args(["--config", &path_text(&self.path("controller.toml"))?]).args(args);
         program::run(command).await
     }
@@ -223,7 +267,15 @@ impl ProcessFleet {
     ///
     /// # Errors
     /// When a program did not end well, or an error was logged.
-    pub async fn finish(mut self) -> anyhow::Result<()> {
+    pub async fn finish(self) -> anyhow::Result<()> {
+        self.finish_expecting(&[]).await
+    }
+
+    /// The same, where errors that contain one of these texts were to be expected.
+    ///
+    /// # Errors
+    /// When a program did not end well, or another error was logged.
+    pub async fn finish_expecting(mut self, expected: &[&str]) -> anyhow::Result<()> {
         for agent in std::mem::take(&mut self.agents).into_values() {
             agent.stop().await?;
         }
@@ -233,7 +285,7 @@ impl ProcessFleet {
         for entry in std::fs::read_dir(self.directory.path())? {
             let path = entry?.path();
             if path.extension().is_some_and(|extension| extension == "log") {
-                program::assert_no_error(&path)?;
+                program::assert_no_error(&path, expected)?;
             }
         }
         Ok(())

@@ -110,12 +110,14 @@ impl World {
             return self.dial_later(host, process);
         };
         let hello = agent.core.hello(Vec::new(), digest(&guests));
+        let in_force = hello.safeguards;
         let stream = self.network.open(host, process, controller);
         agent.stream = Some(stream);
         agent.welcomed = false;
         self.hosts[host].told = guests;
         self.log(|| format!("agent {host} dials as stream {stream}: {hello:?}"));
         self.send_up(stream, Up::Hello(Box::new(hello)));
+        self.agent_confirms(host, in_force);
     }
 
     pub(crate) fn agent_notices(&mut self, number: u64) {
@@ -177,6 +179,9 @@ impl World {
                 self.agent_takes(host, Event::Ordered(order));
             }
             Frame::Cancel(cancel) => self.agent_takes(host, Event::CancelAsked(cancel)),
+            Frame::Safeguards(safeguards) => {
+                self.agent_takes(host, Event::Safeguarded((*safeguards).clone()));
+            }
             Frame::Acknowledge(sequence) => self.agent_takes(host, Event::Acknowledged(sequence)),
             Frame::SendInventory => self.send_inventory(host),
         }
@@ -271,6 +276,7 @@ impl World {
                     if let Some(stream) = agent.filter(|agent| agent.welcomed).and_then(|agent| agent.stream)
                     {
                         self.log(|| format!("agent {place} reports {report:?}"));
+                        self.agent_confirms(place, report.safeguards);
                         self.send_up(stream, Up::Report(report));
                     }
                 }

@@ -52,7 +52,8 @@ impl PartialEq for Entry {
 
 impl Eq for Entry {}
 
-/// The clocks of one machine: a monotonic one that begins with each boot, and a wall clock that is off by a bit.
+/// The clocks of one machine: a monotonic one that begins with each boot and that nobody can set, and a wall clock
+/// that is off by a bit and can be set at any moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clocks {
     /// What the monotonic clock showed at `booted`.
@@ -72,14 +73,14 @@ impl Clocks {
         self.booted = t;
     }
 
+    /// Somebody sets the wall clock forward or back.
+    pub(crate) fn set_wall(&mut self, by_ms: i64) {
+        self.wall_off += by_ms;
+    }
+
     pub(crate) fn now(&self, t: u64) -> Now {
         let wall = WALL_START + i64::try_from(t).unwrap_or(i64::MAX) + self.wall_off;
         Now { mono: Mono(t - self.booted + self.mono_at_boot), wall: WallTime(wall) }
-    }
-
-    /// The moment of the simulation at which this machine's wall clock shows `wall`.
-    pub(crate) fn moment_of_wall(&self, wall: WallTime) -> u64 {
-        wall.remaining_from(WallTime(WALL_START + self.wall_off))
     }
 
     /// The moment of the simulation at which this boot's monotonic clock shows `mono`.

@@ -10,7 +10,7 @@ use crate::world::World;
 use curfew_controller_core::record::Record;
 use curfew_controller_core::{Action, AttachError, Core, Event, Frame, Settings};
 use curfew_types::{HostName, OperationId};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Pause between two tries to reach a store that is away.
 const STORE_RETRY_MS: u64 = 1_000;
@@ -43,15 +43,24 @@ pub(crate) enum Input {
     Event(Event),
     /// An operator's request, by its place in the plan.
     Asked(usize),
+    /// Operators look after what waits for them.
+    Tended,
+}
+
+/// What one call of the core wrote.
+pub(crate) struct Written {
+    pub(crate) at: u64,
+    pub(crate) records: Vec<Record>,
 }
 
 /// What a turn came to, to be carried out once its records are stored.
 #[derive(Default)]
 pub(crate) struct Turn {
-    pub(crate) records: Vec<Record>,
+    written: Vec<Written>,
+    touched: BTreeSet<OperationId>,
     published: Vec<Snapshot>,
     welcomes: Vec<(u64, Down)>,
-    sends: Vec<(u64, Frame, bool)>,
+    pub(crate) sends: Vec<(u64, Frame, bool)>,
     disconnects: Vec<(HostName, u64)>,
     /// Operations whose start is to be answered.
     pub(crate) started: Vec<OperationId>,
@@ -85,7 +94,8 @@ impl World {
         if self.controller.is_up() {
             return;
         }
-        let settings = Settings { heartbeat_ms: HEARTBEAT_MS, planted: self.planted.controller };
+        let (approval, planted) = (self.plan.approval, self.planted.controller);
+        let settings = Settings { heartbeat_ms: HEARTBEAT_MS, approval, planted };
         let controller = &mut self.controller;
         if controller.store_is_away {
             // It does not start without its store.
@@ -98,6 +108,12 @@ impl World {
         controller.stopping = false;
         self.truth.healthy_since = self.t;
         self.log(|| "the controller starts".into());
+        self.model.restarted(self.t, &self.controller.disk);
+        for (id, kept) in self.controller.disk.operations.iter().filter(|(_, kept)| !kept.ended) {
+            let started = &kept.started;
+            let left = started.deadline.remaining_from(now.wall).min(started.spec.deadline_ms);
+            self.truth.deadlines.insert(*id, self.t + left);
+        }
         self.controller_turn();
     }
 
@@ -163,13 +179,18 @@ impl World {
     /// One turn: everything that has come in, one drain, one append.
     fn controller_turn(&mut self) {
         let mut turn = Turn::default();
+        // What a controller writes as it begins is a call of its own.
+        self.drain(&mut turn);
         while let Some(input) = self.controller.inbox.pop_front() {
             self.take_input(input, &mut turn);
+            self.drain(&mut turn);
         }
         let now = self.controller.clocks.now(self.t);
         let Some(core) = &mut self.controller.core else { return };
         core.handle(now, Event::Tick);
         self.drain(&mut turn);
+        self.snapshot(&mut turn);
+        self.check_holds_shown();
         // Now and then is enough: what idles does so for long.
         if self.happened.is_multiple_of(16) && !self.controller.stopping {
             self.check_nothing_idles();
@@ -177,7 +198,7 @@ impl World {
         if !self.controller.backlog.is_empty() {
             let rest = self.carry_out_urgent(turn);
             self.controller.backlog.push_back(rest);
-        } else if turn.records.is_empty() {
+        } else if turn.written.is_empty() {
             self.carry_out_turn(turn, false);
         } else {
             self.controller.appending = Some(turn);
@@ -219,29 +240,56 @@ impl World {
                 }
             }
             Input::Asked(place) => self.take_request(place, turn),
+            Input::Tended => self.tend(turn),
         }
     }
 
-    fn drain(&mut self, turn: &mut Turn) {
+    /// Takes what one call of the core came to.
+    pub(crate) fn drain(&mut self, turn: &mut Turn) {
         let Some(core) = &mut self.controller.core else { return };
-        let mut notes = Vec::new();
+        let (mut records, mut notes, mut told) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(action) = core.poll_action() {
             match action {
-                Action::Record(record) => turn.records.push(record),
-                Action::Publish(operation) => turn.published.extend(Snapshot::of(core, operation)),
-                Action::Send { session, frame, urgent, .. } => turn.sends.push((session, frame, urgent)),
+                Action::Record(record) => records.push(record),
+                Action::Publish(operation) => {
+                    turn.touched.insert(operation);
+                }
+                Action::Send { session, frame, urgent, .. } => {
+                    if let Frame::Safeguards(safeguards) = &frame {
+                        told.push(safeguards.clone());
+                    }
+                    turn.sends.push((session, frame, urgent));
+                }
                 Action::Disconnect { host, session, .. } => turn.disconnects.push((host, session)),
                 Action::Note { text, .. } => notes.push(text),
             }
         }
         let away = core.store_is_away();
+        let wall = self.controller.clocks.now(self.t).wall;
         for text in notes {
             self.log(|| format!("the controller: {text}"));
         }
-        for record in &turn.records {
+        for record in &records {
             self.log(|| format!("the controller writes {record:?}"));
             self.truth.check_record_while(away, record);
+            let checked = self.model.told.take(wall, record);
+            self.truth.hold(checked);
         }
+        for safeguards in told {
+            let checked = self.model.told.check_sent(&safeguards);
+            self.truth.hold(checked);
+        }
+        self.model.told.asked.clear();
+        if !records.is_empty() {
+            turn.written.push(Written { at: self.t, records });
+        }
+    }
+
+    /// Takes what the turn has changed as it stands now.
+    fn snapshot(&mut self, turn: &mut Turn) {
+        let Some(core) = &self.controller.core else { return };
+        let touched = std::mem::take(&mut turn.touched);
+        turn.published.extend(touched.into_iter().filter_map(|id| Snapshot::of(core, id)));
         self.check_watchers(&turn.published);
     }
 
@@ -264,26 +312,31 @@ impl World {
         match self.controller.doomed.take() {
             Some((CrashPoint::BeforeSync, ms)) => return self.kill_controller(ms),
             Some((CrashPoint::AfterSync, ms)) => {
-                self.store(&turn.records);
+                self.store(&turn.written);
                 return self.kill_controller(ms);
             }
             Some((CrashPoint::Idle | CrashPoint::Halfway, ms)) => {
-                self.store(&turn.records);
+                self.store(&turn.written);
                 self.carry_out_turn(turn, true);
                 return self.kill_controller(ms);
             }
-            None => self.store(&turn.records),
+            None => self.store(&turn.written),
         }
         self.carry_out_turn(turn, false);
         self.controller_turn();
     }
 
-    fn store(&mut self, records: &[Record]) {
-        for record in records {
-            self.check_durable(record);
-            self.controller.disk.append(record);
+    fn store(&mut self, written: &[Written]) {
+        for Written { at, records } in written {
+            for record in records {
+                self.check_durable(*at, record);
+                self.controller.disk.append(record);
+                let checked = self.model.take(*at, record, &self.controller.disk);
+                self.truth.hold(checked);
+            }
+            let checked = self.model.end_call(*at);
+            self.truth.hold(checked);
         }
-        self.check_limits(records);
     }
 
     /// Publishes, sends and answers what rests on stored records; only the first half of it if the process dies then.
@@ -341,7 +394,7 @@ impl World {
             return self.agenda.put(self.t + STORE_RETRY_MS, Happening::StoreTried { process });
         }
         while let Some(turn) = self.controller.backlog.pop_front() {
-            self.store(&turn.records);
+            self.store(&turn.written);
             self.carry_out_turn(turn, false);
         }
         self.log(|| "the store answers again".into());

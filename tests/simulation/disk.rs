@@ -2,11 +2,13 @@
 //! real store.
 
 use curfew_controller_core::record::{
-    CancelScope, Record, Recovered, RecoveredHost, RecoveredOperation, Started,
+    CancelScope, Freeze, Hold, ProtectedUser, Record, Recovered, RecoveredHost, RecoveredOperation, Started,
 };
+use curfew_types::agent::SafeguardsMark;
 use curfew_types::label::Labels;
+use curfew_types::operation::EventKind;
 use curfew_types::{GuestId, HostName, OperationId, Verdict, WallTime};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is on disk.
 #[derive(Clone, Debug, Default)]
@@ -16,11 +18,18 @@ pub(crate) struct Disk {
     guest_labels: BTreeMap<GuestId, Labels>,
     pub(crate) operations: BTreeMap<OperationId, Kept>,
     pub(crate) late: Vec<(OperationId, u32, Verdict)>,
+    pub(crate) holds: BTreeMap<GuestId, Hold>,
+    pub(crate) protected_users: BTreeMap<String, ProtectedUser>,
+    pub(crate) safeguards: SafeguardsMark,
+    pub(crate) freeze: Option<Freeze>,
+    /// What happened to operations and tasks, in the vocabulary's words.
+    pub(crate) met: BTreeSet<&'static str>,
 }
 
 /// An operation on disk.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
+    /// As it started, with the standing that it has now.
     pub(crate) started: Started,
     pub(crate) handed: BTreeMap<u32, WallTime>,
     pub(crate) finished: BTreeMap<u32, Verdict>,
@@ -30,12 +39,26 @@ pub(crate) struct Kept {
     late_findings: u64,
 }
 
+impl Kept {
+    /// The guests that did not end well.
+    pub(crate) fn left(&self) -> impl Iterator<Item = &GuestId> {
+        let guests = self.started.hosts.iter().flat_map(|host| (host.first..).zip(&host.guests));
+        guests.filter_map(|(index, guest)| {
+            let ended_well = self.finished.get(&index).is_some_and(Verdict::ended_well);
+            (!ended_well).then_some(&guest.id)
+        })
+    }
+}
+
 impl Disk {
     /// Takes one record in.
     pub(crate) fn append(&mut self, record: &Record) {
         match record {
             Record::EpochRaised { epoch } => self.epoch = *epoch,
             Record::Started(started) => {
+                if started.spec.retry_of.is_some() {
+                    self.met.insert("retried");
+                }
                 let kept = Kept {
                     started: (**started).clone(),
                     handed: BTreeMap::new(),
@@ -47,12 +70,27 @@ impl Disk {
                 };
                 self.operations.insert(started.id, kept);
             }
+            Record::Replanned(started) => {
+                if let Some(kept) = self.operations.get_mut(&started.id) {
+                    kept.started = (**started).clone();
+                }
+            }
+            Record::Steered { operation, event, standing } => {
+                self.met.insert(event.what.as_str());
+                if event.what == EventKind::WaveBegun && event.by.is_some() {
+                    self.met.insert("promoted");
+                }
+                if let Some(kept) = self.operations.get_mut(operation) {
+                    kept.started.standing = standing.clone();
+                }
+            }
             Record::Handed { operation, tasks, until, .. } => {
                 if let Some(kept) = self.operations.get_mut(operation) {
                     kept.handed.extend(tasks.iter().map(|index| (*index, *until)));
                 }
             }
             Record::Finished { operation, tasks, .. } => {
+                self.met.extend(tasks.iter().map(|(_, verdict)| verdict.reason.as_str()));
                 if let Some(kept) = self.operations.get_mut(operation) {
                     kept.finished.extend(tasks.iter().cloned());
                 }
@@ -82,6 +120,11 @@ impl Disk {
             | Record::HostLabelled { .. }
             | Record::GuestLabelled { .. }
             | Record::HostRemoved { .. } => self.append_about_fleet(record),
+            Record::Held { .. }
+            | Record::Released { .. }
+            | Record::Protected { .. }
+            | Record::Unprotected { .. }
+            | Record::FreezeChanged { .. } => self.append_about_safety(record),
         }
     }
 
@@ -119,6 +162,53 @@ impl Disk {
         }
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "the rest was taken before")]
+    fn append_about_safety(&mut self, record: &Record) {
+        match record {
+            Record::Held { hold, mark } => {
+                self.holds.insert(hold.guest.clone(), hold.clone());
+                self.safeguards = *mark;
+            }
+            Record::Released { guest, mark } => {
+                self.holds.remove(guest);
+                self.met.insert("released");
+                self.safeguards = *mark;
+            }
+            Record::Protected { user, mark } => {
+                self.protected_users.insert(user.pattern.as_str().to_owned(), user.clone());
+                self.safeguards = *mark;
+            }
+            Record::Unprotected { pattern, mark } => {
+                self.protected_users.remove(pattern.as_str());
+                self.met.insert("unprotected");
+                self.safeguards = *mark;
+            }
+            Record::FreezeChanged { freeze } => {
+                self.met.insert(match freeze {
+                    Some(freeze) if freeze.hard => "frozen_hard",
+                    Some(_) => "frozen",
+                    None => "unfrozen",
+                });
+                self.freeze.clone_from(freeze);
+            }
+            _ => {}
+        }
+    }
+
+    /// How many guests the inventories name.
+    pub(crate) fn guest_count(&self) -> u64 {
+        let guests = self.hosts.values().flat_map(|row| &row.guests);
+        guests.map(|guest| &guest.id).collect::<BTreeSet<_>>().len() as u64
+    }
+
+    /// A guest's value of a label that operators set, as long as its host lists it.
+    pub(crate) fn label(&self, host: &HostName, guest: &GuestId, key: &str) -> Option<&str> {
+        let row = self.hosts.get(host)?;
+        row.guests.iter().find(|listed| listed.id == *guest)?;
+        let own = self.guest_labels.get(guest).and_then(|labels| labels.get(key));
+        own.or_else(|| row.labels.get(key)).map(String::as_str)
+    }
+
     fn host(&mut self, name: &HostName) -> &mut RecoveredHost {
         self.hosts.entry(name.clone()).or_insert_with(|| RecoveredHost {
             name: name.clone(),
@@ -154,6 +244,10 @@ impl Disk {
             hosts: self.hosts.values().cloned().collect(),
             guest_labels: self.guest_labels.iter().map(|(id, labels)| (id.clone(), labels.clone())).collect(),
             operations: unfinished.map(operation).collect(),
+            holds: self.holds.values().cloned().collect(),
+            protected_users: self.protected_users.values().cloned().collect(),
+            safeguards: self.safeguards,
+            freeze: self.freeze.clone(),
         }
     }
 
@@ -174,11 +268,16 @@ impl Disk {
     }
 }
 
-/// Whether an outcome is what the agent said, be it in the requester's words.
+/// Whether an outcome is what the agent said, be it as the controller, who knows more, reads it.
 fn is_same(known: &Verdict, said: &Verdict) -> bool {
     use curfew_types::{Outcome, Reason};
-    known == said
-        || (known.outcome == Outcome::Skipped
-            && known.reason == Reason::NotRunningByChoice
-            && said.reason == Reason::NotRunning)
+    let by_choice = known.outcome == Outcome::Skipped
+        && known.reason == Reason::NotRunningByChoice
+        && said.reason == Reason::NotRunning;
+    let withdrawn = known.outcome == Outcome::Skipped
+        && known.reason == Reason::BudgetSpent
+        && (said.outcome, said.reason) == (Outcome::Cancelled, Reason::NotStarted);
+    // The agent sees that the guest is gone, and the controller where it went.
+    let moved = known.reason == Reason::Moved;
+    known == said || by_choice || withdrawn || moved
 }

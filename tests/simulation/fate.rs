@@ -16,6 +16,18 @@ impl World {
         match what {
             Planned::Start(_)
             | Planned::AskAgain { .. }
+            | Planned::Retry { .. }
+            | Planned::Pause { .. }
+            | Planned::Resume { .. }
+            | Planned::Promote { .. }
+            | Planned::Approve { .. }
+            | Planned::Reject { .. }
+            | Planned::Freeze { .. }
+            | Planned::Unfreeze
+            | Planned::Hold { .. }
+            | Planned::Release { .. }
+            | Planned::Protect { .. }
+            | Planned::Unprotect { .. }
             | Planned::CancelOperation { .. }
             | Planned::CancelTask { .. }
             | Planned::LabelHost { .. }
@@ -40,6 +52,13 @@ impl World {
                     self.guests[guest].host = by;
                     self.tell_inventory(guest);
                 }
+            }
+            Planned::ClockSet { host, by_ms } => {
+                let clocks = match host {
+                    Some(host) => &mut self.hosts[host].clocks,
+                    None => &mut self.controller.clocks,
+                };
+                clocks.set_wall(by_ms);
             }
             Planned::AgentCrashes { .. }
             | Planned::AgentStops { .. }
@@ -200,6 +219,7 @@ impl World {
                 if let Some(backup) = self.controller.backup.take() {
                     self.kill_controller(ms);
                     self.truth.restored(&self.controller.disk, &backup);
+                    self.model.restored(&backup);
                     self.controller.disk = backup;
                 }
             }
@@ -260,24 +280,6 @@ impl World {
             {
                 self.agent_hears_frame(host, curfew_controller_core::Frame::Order(order));
             }
-        }
-    }
-
-    /// Everything is mended, so that everything can end.
-    pub(crate) fn heal(&mut self) {
-        self.healed = true;
-        self.log(|| "everything is mended".into());
-        self.store_heals();
-        self.controller.doomed = None;
-        for place in 0..self.hosts.len() {
-            self.hosts[place].doomed = None;
-            let line = &mut self.network.lines[place];
-            line.noisy_until = 0;
-            line.parted_until = 0;
-        }
-        for place in 0..self.guests.len() {
-            self.guests[place].until = self.t;
-            self.guest_recovers(place);
         }
     }
 }

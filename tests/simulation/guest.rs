@@ -9,6 +9,22 @@ use curfew_types::{
     Guest as Listed, GuestId, OsFamily, PowerState, Session, SessionKey, SessionState, StatusCode, WallTime,
 };
 
+/// Who logs on.
+const USERS: [&str; 5] = ["alice", "bob", "CORP\\carol", "svc-backup@corp.example", "dave"];
+
+/// Patterns that operators protect, each with whom it means among [`USERS`].
+pub(crate) const PATTERNS: [(&str, &[&str]); 4] = [
+    ("alice", &["alice"]),
+    ("B?b", &["bob"]),
+    ("corp\\*", &["CORP\\carol"]),
+    ("svc-*", &["svc-backup@corp.example"]),
+];
+
+/// Whether a list of patterns means a user.
+pub(crate) fn means<'a>(mut patterns: impl Iterator<Item = &'a str>, user: &str) -> bool {
+    patterns.any(|text| PATTERNS.iter().any(|(known, users)| *known == text && users.contains(&user)))
+}
+
 /// A guest and the truth about it.
 pub(crate) struct Guest {
     pub(crate) id: GuestId,
@@ -24,9 +40,17 @@ pub(crate) struct Guest {
     pub(crate) sessions: Vec<LoggedOn>,
     /// Calls that reached it while it was frozen.
     pub(crate) buffered: Vec<usize>,
-    /// Spans of time without anybody logged on; the last one may be open.
-    pub(crate) empty: Vec<(u64, Option<u64>)>,
+    /// Who ever was logged on.
+    stays: Vec<Stay>,
     next_session: u64,
+}
+
+/// How long somebody was logged on.
+struct Stay {
+    serial: u64,
+    user: &'static str,
+    began: u64,
+    ended: Option<u64>,
 }
 
 /// One session.
@@ -35,6 +59,7 @@ pub(crate) struct LoggedOn {
     pub(crate) began: u64,
     /// Never reused, unlike the key's id.
     pub(crate) serial: u64,
+    pub(crate) user: &'static str,
     ignores_hup: bool,
     ignores_term: bool,
     closing: bool,
@@ -52,7 +77,7 @@ impl Guest {
             until: 0,
             sessions: Vec::new(),
             buffered: Vec::new(),
-            empty: vec![(0, None)],
+            stays: Vec::new(),
             next_session: 1,
         }
     }
@@ -106,14 +131,25 @@ impl Guest {
         if self.sessions.iter().any(|session| session.key.id == key.id) {
             return;
         }
-        self.sessions.push(LoggedOn { key, began: t, serial, ignores_hup, ignores_term, closing: false });
-        self.note_emptiness(t);
+        let user = USERS[usize::try_from(serial).unwrap_or(0) % USERS.len()];
+        self.stays.push(Stay { serial, user, began: t, ended: None });
+        self.sessions.push(LoggedOn {
+            key,
+            began: t,
+            serial,
+            user,
+            ignores_hup,
+            ignores_term,
+            closing: false,
+        });
     }
 
     /// A session's processes are gone.
     pub(crate) fn session_died(&mut self, t: u64, serial: u64) {
         self.sessions.retain(|session| session.serial != serial);
-        self.note_emptiness(t);
+        for stay in self.stays.iter_mut().filter(|stay| stay.serial == serial) {
+            stay.ended.get_or_insert(t);
+        }
     }
 
     /// It goes down, and its sessions with it.
@@ -121,35 +157,37 @@ impl Guest {
         self.boot += 1;
         self.sessions.clear();
         self.buffered.clear();
-        self.note_emptiness(t);
-    }
-
-    fn note_emptiness(&mut self, t: u64) {
-        let open = self.empty.last().is_some_and(|(_, to)| to.is_none());
-        match (self.sessions.is_empty(), open) {
-            (true, false) => self.empty.push((t, None)),
-            (false, true) => {
-                if let Some(last) = self.empty.last_mut() {
-                    last.1 = Some(t);
-                }
-            }
-            _ => {}
+        for stay in &mut self.stays {
+            stay.ended.get_or_insert(t);
         }
     }
 
-    /// Whether nobody was logged on at some moment of a span.
-    pub(crate) fn was_empty_within(&self, from: u64, to: u64) -> bool {
-        self.empty.iter().any(|(start, end)| *start <= to && end.is_none_or(|end| end >= from))
+    /// Whether at some moment of a span nobody was logged on of those that logged on by `by` and are not left alone.
+    pub(crate) fn was_empty_within(
+        &self,
+        from: u64,
+        to: u64,
+        by: u64,
+        is_left_alone: impl Fn(&str) -> bool,
+    ) -> bool {
+        let counts = |stay: &&Stay| stay.began <= by && !is_left_alone(stay.user);
+        let ends = self.stays.iter().filter_map(|stay| stay.ended).filter(|t| (from..=to).contains(t));
+        let mut moments = ends.chain([from]);
+        moments.any(|moment| {
+            let is_there = |stay: &Stay| stay.began < moment && stay.ended.is_none_or(|end| end > moment);
+            !self.stays.iter().filter(counts).any(is_there)
+        })
     }
 
-    pub(crate) fn has(&self, key: &SessionKey) -> bool {
-        self.sessions.iter().any(|session| session.key == *key)
+    /// Whose session this is, if it is still there.
+    pub(crate) fn user_of(&self, key: &SessionKey) -> Option<&'static str> {
+        self.sessions.iter().find(|session| session.key == *key).map(|session| session.user)
     }
 
     fn list(&self, t: u64) -> SessionList {
         let session = |on: &LoggedOn| Session {
             key: on.key.clone(),
-            user: format!("user{}", on.serial),
+            user: on.user.into(),
             state: if on.closing { SessionState::Closing } else { SessionState::Active },
             kind: "ssh".into(),
             origin: String::new(),

@@ -90,4 +90,6 @@ pub(crate) enum Happening {
     PartitionHeals { host: usize },
     /// Everything that was broken is mended, and nothing new befalls the world.
     Heal,
+    /// Operators look after what waits for them.
+    Tended,
 }

@@ -2,13 +2,13 @@
 
 use crate::happening::Down;
 use crate::network::HEARTBEAT_MS;
+use crate::safety;
 use crate::truth::{Accepted, Act};
 use crate::world::World;
 use curfew_agent_core::Entry;
 use curfew_controller_core::Frame;
 use curfew_controller_core::record::Record;
 use curfew_types::{GuestId, OperationId, Outcome, Reason, SessionKey, Stage, TaskId, Verdict};
-use std::collections::HashMap;
 
 /// Time past a limit that the machinery itself may take: a tick that comes late, a slow append.
 const SLACK_MS: u64 = 2_000;
@@ -20,6 +20,7 @@ impl World {
             Entry::Accepted { operation, expires, tasks, .. } => {
                 let expires = self.hosts[host].clocks.moment_of(*expires);
                 for task in tasks {
+                    self.check_accepted_of_held(host, &task.guest);
                     self.check_accepted(host, TaskId { operation: *operation, index: task.index }, expires);
                 }
             }
@@ -52,6 +53,7 @@ impl World {
                 }
             }
             Entry::Acknowledged { sequence } => self.truth.hosts[host].acknowledged = *sequence,
+            Entry::Safeguarded { safeguards } => self.check_taken(host, safeguards),
             Entry::Summary { .. } | Entry::EpochSeen { .. } | Entry::FollowUpOver { .. } => {}
         }
     }
@@ -84,7 +86,11 @@ impl World {
         let problem = match (verdict.outcome, verdict.reason) {
             (Outcome::NothingToDo, _) => {
                 let since = self.truth.hosts[host].accepted.get(&id).map_or(self.t, |accepted| accepted.at);
-                (!guest.was_empty_within(since, self.t)).then(|| "somebody was logged on all the time".into())
+                let by = act.map_or(u64::MAX, |act| act.at);
+                let taken = &self.truth.hosts[host].taken;
+                let is_left_alone = |user: &str| taken.iter().any(|one| safety::protects(one, user));
+                (!guest.was_empty_within(since, self.t, by, is_left_alone))
+                    .then(|| "somebody was logged on all the time".into())
             }
             (Outcome::Succeeded, Reason::GuestStopped) => {
                 let went = guest.is_off() || act.is_some_and(|act| act.guest_boot != guest.boot_name());
@@ -92,7 +98,10 @@ impl World {
             }
             (Outcome::Succeeded, _) => {
                 let targets = act.and_then(|act| act.targets.as_ref()).into_iter().flatten();
-                let left: Vec<_> = targets.filter(|key| guest.has(key)).collect();
+                let taken = &self.truth.hosts[host].taken;
+                let is_left_alone = |user: &str| taken.iter().any(|one| safety::protects(one, user));
+                let is_left = |key: &&SessionKey| guest.user_of(key).is_some_and(|user| !is_left_alone(user));
+                let left: Vec<_> = targets.filter(is_left).collect();
                 (!left.is_empty() || act.is_none()).then(|| format!("{left:?} are still there"))
             }
             _ => None,
@@ -151,6 +160,7 @@ impl World {
             return self.truth.fail(3, format!("{key:?} is ended for nobody"));
         };
         self.truth.effects.entry(id).or_default().push(key.clone());
+        self.check_effect_is_safe(host, guest, id, key);
         let t = self.t;
         if let Some(began) = self.began(key)
             && self.truth.acts.get(&id).is_some_and(|act| began > act.at)
@@ -180,10 +190,11 @@ impl World {
         }
     }
 
-    /// A record reaches the controller's disk.
-    pub(crate) fn check_durable(&mut self, record: &Record) {
+    /// A record that was written at `at` reaches the controller's disk.
+    pub(crate) fn check_durable(&mut self, at: u64, record: &Record) {
         if let Record::Started(started) = record {
             self.truth.open.insert(started.id);
+            self.truth.deadlines.insert(started.id, at + started.spec.deadline_ms);
         }
         if let Record::Ended { operation, .. } = record {
             self.truth.open.remove(operation);
@@ -227,37 +238,6 @@ impl World {
         }
     }
 
-    /// Invariant 4, after each stored turn: the window, and one task of a guest between ordered and done.
-    pub(crate) fn check_limits(&mut self, records: &[Record]) {
-        if !records.iter().any(|record| matches!(record, Record::Handed { .. })) {
-            return;
-        }
-        let mut busy: HashMap<&GuestId, TaskId> = HashMap::new();
-        let mut problem = None;
-        for (id, kept) in self.controller.disk.operations.iter().filter(|(_, kept)| !kept.ended) {
-            if self.truth.forgotten.contains(id) {
-                continue;
-            }
-            let under_way: Vec<u32> =
-                kept.handed.keys().filter(|index| !kept.finished.contains_key(index)).copied().collect();
-            let limit = kept.started.spec.max_in_flight;
-            if limit.is_some_and(|limit| under_way.len() as u64 > u64::from(limit)) {
-                problem = Some(format!("{id} has {under_way:?} under way, more than {limit:?}"));
-            }
-            for index in under_way {
-                let task = TaskId { operation: *id, index };
-                let guests = kept.started.hosts.iter().flat_map(|host| (host.first..).zip(&host.guests));
-                let guest = guests.into_iter().find(|(at, _)| *at == index).map(|(_, guest)| &guest.id);
-                if let Some(other) = guest.and_then(|guest| busy.insert(guest, task)) {
-                    problem = Some(format!("{other} and {task} have the same guest at the same time"));
-                }
-            }
-        }
-        if let Some(text) = problem {
-            self.truth.fail(4, text);
-        }
-    }
-
     /// Invariant 3: what the controller acknowledges to an agent is on its disk.
     pub(crate) fn check_acknowledgement(&mut self, stream: u64, frame: &Down) {
         let (Down::Frame(Frame::Acknowledge(up_to))
@@ -288,8 +268,9 @@ impl World {
             return;
         }
         let over = |id: &&OperationId| {
-            let Some(kept) = self.controller.disk.operations.get(id) else { return false };
-            let deadline = self.controller.clocks.moment_of_wall(kept.started.deadline) + HEARTBEAT_MS;
+            let Some(deadline) = self.truth.deadlines.get(id).map(|at| at + HEARTBEAT_MS) else {
+                return false;
+            };
             self.t > deadline.max(self.truth.healthy_since + 2 * HEARTBEAT_MS) + SLACK_MS
         };
         let late = self.truth.open.iter().find(over).copied();
@@ -300,6 +281,7 @@ impl World {
 
     /// When everything is mended and all time is over: everything has ended, and everything that was said is stored.
     pub(crate) fn check_end(&mut self) {
+        self.check_safeguards_arrived();
         if let Some(id) = self.truth.open.first().copied() {
             self.truth.fail(7, format!("{id} never ended"));
         }

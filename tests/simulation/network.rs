@@ -4,6 +4,7 @@
 use crate::happening::{Down, Happening, Up};
 use crate::rng::Rng;
 use crate::world::World;
+use curfew_controller_core::Frame;
 
 /// How often either side of a stream says something; both notice a dead stream within two of these.
 pub(crate) const HEARTBEAT_MS: u64 = 15_000;
@@ -83,7 +84,13 @@ impl World {
             self.network.old_up.push((stream, frame.clone()));
         }
         let in_order = !matches!(frame, Up::Report(_));
-        for at in self.passages(stream, in_order, true) {
+        let mut may_be_lost = true;
+        if let (Up::Report(report), Some(host)) = (&frame, self.network.stream(stream).map(|open| open.host))
+        {
+            let known = &mut self.truth.hosts[host];
+            may_be_lost = std::mem::replace(&mut known.reported, report.safeguards) == report.safeguards;
+        }
+        for at in self.passages(stream, in_order, may_be_lost, true) {
             self.agenda.put(at, Happening::ReachedController { stream, frame: frame.clone() });
         }
     }
@@ -95,13 +102,16 @@ impl World {
             self.network.old_down.push((host, frame.clone()));
         }
         let in_order = !matches!(frame, Down::Frame(_));
-        for at in self.passages(stream, in_order, false) {
+        // A live stream loses nothing in life: who cannot queue a frame cuts the stream, and attaching says it again.
+        // Here frames are lost all the same, but for those that are not said again after a while.
+        let may_be_lost = !matches!(frame, Down::Frame(Frame::Safeguards(_)));
+        for at in self.passages(stream, in_order, may_be_lost, false) {
             self.agenda.put(at, Happening::ReachedAgent { stream, frame: frame.clone() });
         }
     }
 
     /// The moments at which a frame that is sent now arrives: none if it is lost, several if it is repeated.
-    fn passages(&mut self, number: u64, in_order: bool, up: bool) -> Vec<u64> {
+    fn passages(&mut self, number: u64, in_order: bool, may_be_lost: bool, up: bool) -> Vec<u64> {
         let t = self.t;
         let Some(stream) = self.network.stream(number) else { return Vec::new() };
         if stream.cut {
@@ -113,7 +123,7 @@ impl World {
         let mut at = t + rng.between(1, 20);
         let mut copies = 1;
         if noisy && !in_order {
-            if rng.chance(line.loss) {
+            if rng.chance(line.loss) && may_be_lost {
                 copies = 0;
             } else if rng.chance(line.repeats) {
                 copies = 2;

@@ -1,28 +1,26 @@
 //! Bugs planted into the cores, each against one invariant: a simulation that does not catch them proves nothing.
 
 use crate::plan::Plan;
+use crate::shrink;
 use crate::world::{Planted, Run};
 use curfew_agent_core::PlantedBug as InAgent;
 use curfew_controller_core::PlantedBug as InController;
 
-/// Seeds within which a planted bug must show. The rarest needs a crash at the right moment.
-const SEEDS_MAX: u64 = 1_000;
+/// Seeds within which a planted bug must show. The rarest shows in one of 250: it needs a crash at the right moment.
+const SEEDS_MAX: u64 = 2_000;
 
-/// The first violation that a planted bug leads to.
-fn first_violation(planted: Planted) -> Option<(u64, crate::truth::Violation)> {
-    (0..SEEDS_MAX).find_map(|seed| {
-        let run = Run::of(&Plan::draw(seed), planted, false);
-        run.violation.map(|violation| (seed, violation))
+/// The first seed with which a planted bug breaks one of these invariants. It may break others before.
+fn first_seed(planted: Planted, invariants: &[u8]) -> Option<u64> {
+    (0..SEEDS_MAX).find(|seed| {
+        let run = Run::of(&Plan::draw(*seed), planted, false);
+        run.violation.is_some_and(|violation| invariants.contains(&violation.invariant))
     })
 }
 
 fn assert_caught(planted: Planted, invariants: &[u8]) {
-    let Some((seed, violation)) = first_violation(planted) else {
-        panic!("{planted:?} was not caught within {SEEDS_MAX} seeds");
-    };
     assert!(
-        invariants.contains(&violation.invariant),
-        "{planted:?} should break one of {invariants:?}, but seed {seed} says {violation:?}"
+        first_seed(planted, invariants).is_some(),
+        "{planted:?} should break one of {invariants:?}, and did not within {SEEDS_MAX} seeds"
     );
 }
 
@@ -60,6 +58,26 @@ fn a_planted_bug_against_invariant_4_is_caught() {
 }
 
 #[test]
+fn a_planted_bug_against_invariant_4_is_caught_when_budgets_are_ignored() {
+    assert_caught(in_controller(InController::IgnoresBudgets), &[4]);
+}
+
+#[test]
+fn a_planted_bug_against_invariant_4_is_caught_when_racks_are_ignored() {
+    assert_caught(in_controller(InController::IgnoresSpread), &[4]);
+}
+
+#[test]
+fn a_planted_bug_against_invariant_4_is_caught_when_waves_begin_at_once() {
+    assert_caught(in_controller(InController::IgnoresWaves), &[4]);
+}
+
+#[test]
+fn a_planted_bug_against_invariant_4_is_caught_when_a_freeze_is_forgotten() {
+    assert_caught(in_controller(InController::ForgetsFreezeAfterRestart), &[4]);
+}
+
+#[test]
 fn a_planted_bug_against_invariant_5_is_caught_in_the_controller() {
     assert_caught(in_controller(InController::CancelConfirmsWithoutAsking), &[5]);
 }
@@ -67,6 +85,26 @@ fn a_planted_bug_against_invariant_5_is_caught_in_the_controller() {
 #[test]
 fn a_planted_bug_against_invariant_5_is_caught_in_the_agent() {
     assert_caught(in_agent(InAgent::ForgetsCancelOfUnknownTask), &[5]);
+}
+
+#[test]
+fn a_planted_bug_against_invariant_6_is_caught_when_holds_are_shown_too_early() {
+    assert_caught(in_controller(InController::ConfirmsHoldsUnasked), &[6]);
+}
+
+#[test]
+fn a_planted_bug_against_invariant_6_is_caught_when_holds_are_ignored() {
+    assert_caught(in_agent(InAgent::IgnoresHolds), &[6]);
+}
+
+#[test]
+fn a_planted_bug_against_invariant_6_is_caught_when_protection_is_ignored() {
+    assert_caught(in_agent(InAgent::IgnoresProtection), &[6]);
+}
+
+#[test]
+fn a_planted_bug_against_invariant_6_is_caught_when_safeguards_are_confirmed_too_early() {
+    assert_caught(in_agent(InAgent::ConfirmsSafeguardsEarly), &[6]);
 }
 
 #[test]
@@ -92,4 +130,18 @@ fn a_planted_bug_against_invariant_10_is_caught_when_orders_do_not_expire() {
 #[test]
 fn a_planted_bug_against_invariant_10_is_caught_when_orders_run_twice() {
     assert_caught(in_agent(InAgent::RunsFinishedTaskAgain), &[1, 10]);
+}
+
+#[test]
+fn a_failure_is_explained_by_the_few_events_that_lead_to_it() {
+    let planted = in_agent(InAgent::ConfirmsSafeguardsEarly);
+    let seed = first_seed(planted, &[6]).expect("is caught");
+    let plan = Plan::draw(seed);
+    let short = shrink::shortest(&plan, planted, 6);
+    assert!(short.events.len() * 4 < plan.events.len(), "{} of {}", short.events.len(), plan.events.len());
+    // Somebody has to be logged on and logged off, and held or protected meanwhile.
+    assert!(short.events.len() >= 3, "{:?}", short.events);
+    let text = shrink::explain(&plan, planted);
+    assert!(text.contains(&format!("seed {seed} breaks invariant 6")), "{text}");
+    assert!(text.contains("planned: "), "{text}");
 }

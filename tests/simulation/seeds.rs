@@ -3,11 +3,19 @@
 use crate::plan::Plan;
 use crate::shrink;
 use crate::world::{Planted, Run};
+use curfew_types::Reason;
+use curfew_types::operation::EventKind;
+use std::collections::BTreeSet;
 
 /// Seeds in CI, unless the environment says otherwise.
 const SEEDS_DEFAULT: u64 = 3_000;
 /// Tests that share them.
 const SHARES: u64 = 4;
+/// What only happens to agents and options that this world does not have.
+const NEVER_MET: [Reason; 3] = [Reason::FeatureMissing, Reason::UnsupportedOption, Reason::StaleEpoch];
+/// What must happen beside the events and reasons of the vocabulary.
+const ALSO_MET: [&str; 7] =
+    ["retried", "promoted", "frozen", "frozen_hard", "unfrozen", "released", "unprotected"];
 
 fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -16,6 +24,7 @@ fn from_environment(name: &str) -> Option<u64> {
 fn run_share(share: u64) {
     let seeds = from_environment("CURFEW_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT);
     let mut outcomes = [0; 9];
+    let mut met = BTreeSet::new();
     for seed in (0..seeds).filter(|seed| seed % SHARES == share) {
         let plan = Plan::draw(seed);
         let run = Run::of(&plan, Planted::default(), false);
@@ -23,10 +32,19 @@ fn run_share(share: u64) {
         for (sum, count) in outcomes.iter_mut().zip(run.outcomes) {
             *sum += count;
         }
+        met.extend(run.met);
     }
     // A simulation in which something never happens proves nothing about it.
     if seeds >= SEEDS_DEFAULT {
         assert!(outcomes.iter().all(|count| *count > 0), "some outcome never came up: {outcomes:?}");
+    }
+    // The rarest of these comes up once in a thousand seeds.
+    if seeds >= 10 * SEEDS_DEFAULT {
+        let reasons = Reason::ALL.iter().filter(|reason| !NEVER_MET.contains(reason));
+        let words = reasons.map(|reason| reason.as_str());
+        let words = words.chain(EventKind::ALL.iter().map(|kind| kind.as_str())).chain(ALSO_MET);
+        let missing: Vec<&str> = words.filter(|word| !met.contains(word)).collect();
+        assert!(missing.is_empty(), "never came up: {missing:?}");
     }
 }
 

@@ -4,12 +4,12 @@ use crate::plan::Plan;
 use crate::world::{Planted, Run};
 
 /// Most runs spent on one failure.
-const RUNS_MAX: usize = 400;
+const RUNS_MAX: usize = 1_000;
 /// Last lines of a log that are shown.
 const LINES_MAX: usize = 160;
 
 /// The shortest plan found that breaks the same invariant as `plan` does.
-fn shortest(plan: &Plan, planted: Planted, invariant: u8) -> Plan {
+pub(crate) fn shortest(plan: &Plan, planted: Planted, invariant: u8) -> Plan {
     let mut best = plan.clone();
     let mut runs = 0;
     let mut step = best.events.len().div_ceil(2);

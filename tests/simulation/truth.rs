@@ -7,7 +7,7 @@ use crate::books::Watcher;
 use crate::disk::Disk;
 use curfew_agent_core::Entry;
 use curfew_controller_core::record::Record;
-use curfew_types::agent::Order;
+use curfew_types::agent::{Order, Safeguards, SafeguardsMark};
 use curfew_types::{GuestId, OperationId, Reason, SessionKey, TaskId, Verdict};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -53,6 +53,27 @@ pub(crate) struct AtHost {
     pub(crate) said: BTreeMap<u64, (TaskId, Verdict)>,
     /// Findings that the agent knows to be stored.
     pub(crate) acknowledged: u64,
+    /// What it was told not to touch, as its ledger has it, the newest last.
+    pub(crate) taken: Vec<Safeguards>,
+    /// Up to which of these it has said that nothing goes against them any more.
+    pub(crate) confirmed: SafeguardsMark,
+    /// The mark in its last report: a report with another one is not lost on a live stream.
+    pub(crate) reported: SafeguardsMark,
+    /// Its ledger was lost or rolled back, and no controller has heard of it: what it confirmed before is void.
+    pub(crate) shaken: bool,
+}
+
+impl AtHost {
+    /// Whether all that the agent has confirmed, and was told since, says so.
+    pub(crate) fn has_confirmed(&self, says: impl Fn(&Safeguards) -> bool) -> bool {
+        let last = self.taken.iter().rposition(|one| one.mark <= self.confirmed);
+        last.is_some_and(|place| self.taken[place..].iter().all(says))
+    }
+
+    /// Whether what it was told last says so.
+    pub(crate) fn was_told(&self, says: impl Fn(&Safeguards) -> bool) -> bool {
+        self.taken.last().is_some_and(says)
+    }
 }
 
 /// The observer's notes.
@@ -65,6 +86,9 @@ pub(crate) struct Truth {
     pub(crate) published: HashMap<TaskId, Verdict>,
     pub(crate) watchers: HashMap<OperationId, Watcher>,
     pub(crate) open: BTreeSet<OperationId>,
+    /// When each operation must have ended. A wall clock that was set makes it another after a restart, and never later
+    /// than if the operation had started then.
+    pub(crate) deadlines: HashMap<OperationId, u64>,
     /// Since when controller and store are both there.
     pub(crate) healthy_since: u64,
     /// What a restored backup has forgotten; outcomes of these say what the backup knows, not what was.
@@ -83,6 +107,7 @@ impl Truth {
             published: HashMap::new(),
             watchers: HashMap::new(),
             open: BTreeSet::new(),
+            deadlines: HashMap::new(),
             healthy_since: 0,
             forgotten: HashSet::new(),
             was_restored: false,
@@ -92,6 +117,13 @@ impl Truth {
     /// Notes the first violation.
     pub(crate) fn fail(&mut self, invariant: u8, text: String) {
         self.violation.get_or_insert(Violation { invariant, text });
+    }
+
+    /// Notes what the model says, if it is the first violation.
+    pub(crate) fn hold(&mut self, checked: Result<(), Violation>) {
+        if let Err(violation) = checked {
+            self.violation.get_or_insert(violation);
+        }
     }
 
     pub(crate) fn epoch_met(&mut self, host: usize, epoch: u64) {
@@ -118,7 +150,7 @@ impl Truth {
 
     pub(crate) fn ledger_lost(&mut self, host: usize) {
         let attached = self.hosts[host].attached;
-        self.hosts[host] = AtHost { attached, ..AtHost::default() };
+        self.hosts[host] = AtHost { attached, shaken: true, ..AtHost::default() };
     }
 
     /// A ledger has become what it was before: what it says no more was never said.
@@ -126,6 +158,7 @@ impl Truth {
         let mut before = std::mem::take(&mut self.hosts[host]);
         let known = &mut self.hosts[host];
         known.attached = before.attached;
+        known.shaken = true;
         for entry in ledger {
             match entry {
                 Entry::Summary { acknowledged, .. } => known.acknowledged = *acknowledged,
@@ -143,6 +176,7 @@ impl Truth {
                     let id = TaskId { operation: finding.operation, index: finding.index };
                     known.said.insert(*sequence, (id, finding.verdict.clone()));
                 }
+                Entry::Safeguarded { safeguards } => known.taken.push(safeguards.clone()),
                 Entry::EpochSeen { .. } | Entry::Acting { .. } | Entry::FollowUpOver { .. } => {}
             }
         }
@@ -159,6 +193,7 @@ impl Truth {
         }
         if taken {
             self.hosts[host].attached = Some(stream);
+            self.hosts[host].shaken = false;
         }
     }
 
@@ -206,7 +241,10 @@ impl Truth {
         if !away {
             return;
         }
-        if let Record::Handed { operation, tasks, .. } = record {
+        // What agents of a forgotten controller have under way is waited for, and that is no start.
+        if let Record::Handed { operation, tasks, .. } = record
+            && !self.forgotten.contains(operation)
+        {
             self.fail(9, format!("tasks {tasks:?} of {operation} were started while the store was away"));
         }
         if let Record::Finished { operation, tasks, .. } = record {

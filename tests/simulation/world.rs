@@ -5,6 +5,7 @@ use crate::clock::{Agenda, Clocks};
 use crate::controller_shell::Controller;
 use crate::guest::Guest;
 use crate::happening::Happening;
+use crate::model::Model;
 use crate::network::{Line, Network};
 use crate::operator::Operator;
 use crate::plan::{HEAL_AT, Plan};
@@ -12,6 +13,7 @@ use crate::provider::Call;
 use crate::rng::Rng;
 use crate::truth::{Truth, Violation};
 use curfew_types::GuestId;
+use std::collections::BTreeSet;
 
 /// When a simulation stops at the latest: every deadline and every follow-up is over long before.
 const END_AT: u64 = HEAL_AT + 420_000;
@@ -46,6 +48,7 @@ pub(crate) struct World {
     pub(crate) network: Network,
     pub(crate) operator: Operator,
     pub(crate) truth: Truth,
+    pub(crate) model: Model,
     pub(crate) healed: bool,
     pub(crate) happened: u64,
     log: Option<Vec<String>>,
@@ -58,6 +61,8 @@ pub(crate) struct Run {
     pub(crate) happened: u64,
     /// Ended tasks by outcome, to see that runs are about something.
     pub(crate) outcomes: [u64; 9],
+    /// What happened to operations and tasks, in the vocabulary's words.
+    pub(crate) met: BTreeSet<&'static str>,
     pub(crate) log: Vec<String>,
 }
 
@@ -89,6 +94,7 @@ impl Run {
             violation: world.truth.violation,
             happened: world.happened,
             outcomes,
+            met: world.controller.disk.met,
             log: world.log.unwrap_or_default(),
         }
     }
@@ -125,6 +131,7 @@ impl World {
             controller: Controller::new(Clocks::new(rng.between(0, 1_000_000_000), 0)),
             network: Network { lines: vec![Line::default(); hosts.len()], ..Network::default() },
             truth: Truth::new(hosts.len()),
+            model: Model::new(plan.approval),
             plan,
             planted,
             hosts,
@@ -181,6 +188,7 @@ impl World {
             Happening::StoreHeals => self.store_heals(),
             Happening::PartitionHeals { host } => self.log(|| format!("host {host} can be reached again")),
             Happening::Heal => self.heal(),
+            Happening::Tended => self.look_after(),
         }
     }
 }

@@ -9,7 +9,7 @@ use curfew_proto::dial::{Credentials, Dial};
 use curfew_proto::v1::operation_service_client::OperationServiceClient;
 use curfew_proto::{status, v1};
 use curfew_tests::processes::{ProcessFleet, provider};
-use curfew_types::agent::{Finding, Hello, LedgerMark, Report};
+use curfew_types::agent::{Finding, Hello, LedgerMark, Report, SafeguardsMark};
 use curfew_types::{Outcome, Reason, StatusCode, Verdict};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -48,6 +48,7 @@ impl Impostor {
             unfinished: Vec::new(),
             first_pending_sequence: 1,
             inventory_digest: 0,
+            safeguards: SafeguardsMark::default(),
         };
         let hello = attach_request::Message::Hello(wire::Hello::new(hello, claimed, "0"));
         up.send(AttachRequest { message: Some(hello) })
@@ -110,7 +111,9 @@ async fn an_agent_that_reports_another_hosts_guest_is_cut_off() -> Result {
     let guest = "victim/simulated/guest-1".parse()?;
     let finding = Finding { operation, index: 0, guest, verdict, late: false };
     let ledger = LedgerMark { incarnation: 7, counter: 2 };
-    let report = Report { progress: Vec::new(), first_sequence: 1, findings: vec![finding], ledger };
+    let safeguards = SafeguardsMark::default();
+    let report =
+        Report { progress: Vec::new(), first_sequence: 1, findings: vec![finding], ledger, safeguards };
     liar.say(attach_request::Message::Report(report.into())).await?;
     let ended = liar.ends_with().await?;
     assert_eq!(ended.code(), Code::PermissionDenied, "{ended}");

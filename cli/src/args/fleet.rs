@@ -1,5 +1,6 @@
 //! `host`, `guest`, `session` and `context`.
 
+use super::safeguard::{HoldArgs, HoldListArgs};
 use super::values::{LabelChange, duration};
 use super::{LimitArgs, OutputArgs};
 use clap::{Args, Subcommand};
@@ -74,6 +75,17 @@ pub enum GuestCommand {
     },
     /// Set and remove labels of a guest; they win over its host's
     Label(LabelArgs),
+    /// Hold a guest: no operation touches it, whoever asks, until it is released
+    ///
+    /// It is pending until the agent of its host confirms it. Holding a guest again changes the hold.
+    Hold(HoldArgs),
+    /// Release a held guest
+    Release {
+        /// Its id, or the name it was held under
+        guest: String,
+    },
+    /// List held guests
+    Holds(HoldListArgs),
 }
 
 /// `curfew guest list`.

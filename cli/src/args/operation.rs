@@ -1,6 +1,7 @@
-//! `logoff`, `operation` and `task`.
+//! `logoff`, `preview`, `operation` and `task`.
 
 use super::select::SpecArgs;
+use super::steer::{ApproveArgs, PromoteArgs, ResumeArgs, RetryArgs, SteerArgs};
 use super::values::duration;
 use super::{LimitArgs, OutputArgs};
 use clap::{Args, Subcommand, ValueEnum};
@@ -9,12 +10,12 @@ use std::time::Duration;
 /// `curfew logoff`.
 #[derive(Clone, Debug, Args)]
 pub struct LogoffArgs {
-    /// What to do.
-    #[command(flatten)]
-    pub spec: SpecArgs,
     /// An id of your own for this request: asking again with it starts nothing twice
     #[arg(long, value_name = "ID")]
     pub request_id: Option<String>,
+    /// Start nothing unless exactly this many guests would be logged off
+    #[arg(long, value_name = "N")]
+    pub expect: Option<u64>,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
@@ -24,6 +25,29 @@ pub struct LogoffArgs {
     /// In which form.
     #[command(flatten)]
     pub output: OutputArgs,
+    /// What to do.
+    #[command(flatten)]
+    pub spec: SpecArgs,
+}
+
+/// `curfew preview`.
+#[derive(Clone, Debug, Args)]
+pub struct PreviewArgs {
+    /// Also ask the guests who is logged on now
+    #[arg(long)]
+    pub live: bool,
+    /// How long to wait for each guest's answer [default: 10s]
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "live")]
+    pub live_timeout: Option<Duration>,
+    /// How much.
+    #[command(flatten)]
+    pub limit: LimitArgs,
+    /// In which form.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// What would be done.
+    #[command(flatten)]
+    pub spec: SpecArgs,
 }
 
 /// `curfew operation`.
@@ -31,7 +55,7 @@ pub struct LogoffArgs {
 pub enum OperationCommand {
     /// List operations, newest first
     List(OperationListArgs),
-    /// Show one operation
+    /// Show one operation: how it stands and why, what it waits for, and what became of it so far
     Show {
         /// Its id
         id: String,
@@ -60,6 +84,21 @@ pub enum OperationCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// Pause an operation: nothing new starts, what was ordered goes on, and its deadline runs on
+    Pause(SteerArgs),
+    /// Let a paused or halted operation go on; a failure budget that is spent must be given anew
+    Resume(ResumeArgs),
+    /// Begin the next wave of an operation that waits for it
+    Promote(PromoteArgs),
+    /// Approve an operation that somebody else asked for: exactly the set of guests that is shown
+    ///
+    /// If guests have come to the set since approval was asked for, nothing is approved: they are listed, approval
+    /// is asked for again, and the command exits with 3.
+    Approve(ApproveArgs),
+    /// Reject an operation that waits for approval: none of its guests is touched
+    Reject(SteerArgs),
+    /// Start a new operation over the guests of an ended one that did not end well, with the same options
+    Retry(RetryArgs),
     /// Cancel an operation: nothing new starts, and what can be taken back is taken back
     Cancel {
         /// Its id
@@ -90,8 +129,14 @@ pub struct OperationListArgs {
 /// Where an operation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OperationStateWord {
+    /// A second person has to approve it
+    AwaitingApproval,
     /// Tasks are started as limits allow
     Running,
+    /// An operator paused it
+    Paused,
+    /// A failure budget is spent
+    Halted,
     /// It is being taken back
     Cancelling,
     /// Every task has its outcome

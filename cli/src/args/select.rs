@@ -1,5 +1,6 @@
 //! How guests are chosen, and what is asked for them.
 
+use super::rollout::{BudgetArgs, RolloutArgs};
 use super::values::{Pair, duration};
 use clap::{ArgGroup, Args, ValueEnum};
 use std::time::Duration;
@@ -52,6 +53,12 @@ pub struct SpecArgs {
     /// How.
     #[command(flatten)]
     pub how: HowArgs,
+    /// How it spreads.
+    #[command(flatten)]
+    pub rollout: RolloutArgs,
+    /// How much may go wrong.
+    #[command(flatten)]
+    pub budgets: BudgetArgs,
 }
 
 /// How it is done. What is left out is the controller's default.
@@ -61,9 +68,6 @@ pub struct HowArgs {
     /// What becomes of selected guests that are not running [default: skip]
     #[arg(long, value_enum, value_name = "WHAT")]
     pub not_running: Option<NotRunningWord>,
-    /// Most guests at a time; no limit without it
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub max_in_flight: Option<u32>,
     /// Time for each guest [default: 5m]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub task_timeout: Option<Duration>,

@@ -1,6 +1,6 @@
-//! Values that are parsed while the command line is: durations, labels, pairs. Errors say how it is written right.
+//! Values that are parsed while the command line is: times, amounts, labels, pairs. Errors say how it is written right.
 
-use curfew_types::label;
+use curfew_types::{Amount, label};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -51,6 +51,59 @@ impl FromStr for Pair {
     }
 }
 
+/// Most guests at a time that share a value of a label: `rack=2`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpreadLimit {
+    /// The label's key.
+    pub label: String,
+    /// Most guests of one value.
+    pub max: u32,
+}
+
+impl FromStr for SpreadLimit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<SpreadLimit, String> {
+        let how = || "write it as LABEL=N, for example rack=2, with 1 at least".to_owned();
+        let (key, max) = text.split_once('=').ok_or_else(how)?;
+        label::check_key(key).map_err(|error| error.to_string())?;
+        let max = max.parse().ok().filter(|max| *max > 0).ok_or_else(how)?;
+        Ok(SpreadLimit { label: key.into(), max })
+    }
+}
+
+/// A point in time: RFC 3339, or local time to the minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment(pub jiff::Timestamp);
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Moment, String> {
+        let local = || {
+            let civil = jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M", text)?;
+            civil.to_zoned(jiff::tz::TimeZone::system()).map(|zoned| zoned.timestamp())
+        };
+        let moment = text.parse::<jiff::Timestamp>().or_else(|_| local());
+        moment.map(Moment).map_err(|_| {
+            "write 2027-01-31T18:00:00Z, or '2027-01-31 18:00' in local time, or use --for".to_owned()
+        })
+    }
+}
+
+/// An amount that something must be able to go on with.
+pub(super) fn limit(text: &str) -> Result<Amount, String> {
+    match budget(text)? {
+        amount if amount.is_zero() => Err("nothing would ever begin; write 1 or 1% at least".into()),
+        amount => Ok(amount),
+    }
+}
+
+/// An amount that may be nothing.
+pub(super) fn budget(text: &str) -> Result<Amount, String> {
+    text.parse::<Amount>().map_err(|error| error.to_string())
+}
+
 /// A duration as people write it.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
@@ -83,6 +136,35 @@ mod tests {
     fn a_pair_keeps_everything_after_the_first_equals_sign() {
         assert_eq!("a=b=c".parse(), Ok(Pair { key: "a".into(), value: "b=c".into() }));
         assert!("=x".parse::<Pair>().is_err() && "x".parse::<Pair>().is_err());
+    }
+
+    #[test]
+    fn a_limit_is_something_and_a_budget_may_be_nothing() {
+        assert_eq!(limit("10%"), Ok(Amount::Percent(10)));
+        assert!(limit("0").is_err() && limit("0%").is_err() && limit("101%").is_err());
+        assert_eq!(budget("0"), Ok(Amount::Number(0)));
+        assert!(budget("few").expect_err("no number").contains("10%"));
+    }
+
+    #[test]
+    fn a_spread_names_a_label_and_a_number() {
+        assert_eq!("rack=2".parse(), Ok(SpreadLimit { label: "rack".into(), max: 2 }));
+        assert_eq!("host=1".parse(), Ok(SpreadLimit { label: "host".into(), max: 1 }));
+        for wrong in ["rack", "rack=", "rack=0", "=2", "rack=10%", "a b=1"] {
+            assert!(wrong.parse::<SpreadLimit>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn moments_are_rfc_3339_or_local_to_the_minute() {
+        let moment = |text: &str| text.parse::<Moment>().map(|moment| moment.0.as_second());
+        assert_eq!(moment("2027-01-31T18:00:00Z"), Ok(1_801_418_400));
+        assert_eq!(moment("2027-01-31T18:00:00+01:00"), Ok(1_801_414_800));
+        let local = moment("2027-01-31 18:00").expect("local time");
+        assert!((local - 1_801_418_400).abs() <= 14 * 3600, "{local}");
+        for wrong in ["tomorrow", "2027-01-31", "18:00", "2027-13-31 18:00"] {
+            assert!(moment(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `host`, `guest` and `session`.
 
+use super::safeguard;
 use crate::args::{
     GuestCommand, GuestListArgs, HostCommand, HostRemoveArgs, LabelArgs, LimitArgs, SessionCommand,
     SessionListArgs,
@@ -94,6 +95,9 @@ pub async fn guest(client: &Client, command: &GuestCommand, terminal: &mut Termi
             Ok(Exit::Well)
         }
         GuestCommand::Label(args) => label_guest(client, args, terminal).await,
+        GuestCommand::Hold(args) => safeguard::hold(client, args, terminal).await,
+        GuestCommand::Release { guest } => safeguard::release(client, guest, terminal).await,
+        GuestCommand::Holds(args) => safeguard::holds(client, args, terminal).await,
     }
 }
 

@@ -1,22 +1,24 @@
-//! `logoff`, `preview` and `operation`.
+//! `logoff` and `operation`.
 
-use crate::args::{LimitArgs, LogoffArgs, OperationCommand, OperationListArgs, SpecArgs};
+use super::steer;
+use crate::args::{LogoffArgs, OperationCommand, OperationListArgs, RetryArgs};
+use crate::attend;
 use crate::client::{self, Client};
 use crate::contexts::Contexts;
+use crate::describe;
 use crate::effective;
 use crate::error::CallError;
 use crate::exit::Exit;
 use crate::follow;
 use crate::interrupt::Source;
 use crate::logoff::{self, Ui};
-use crate::output::{self, Format, List};
+use crate::output::List;
 use crate::pages;
-use crate::preview::{self, Size};
+use crate::retry;
+use crate::standing;
 use crate::summary::Summary;
 use crate::terminal::Terminal;
-use crate::words;
 use curfew_proto::v1;
-use serde::Serialize;
 use std::time::{Duration, Instant};
 
 /// One wait of the controller at most; a longer one is several, so that a silent connection is noticed.
@@ -44,69 +46,60 @@ pub async fn logoff(
     Ok(finish.exit())
 }
 
-/// `curfew preview`.
-///
-/// # Errors
-/// When the controller could not be asked or refuses the request.
-pub async fn preview(
-    client: &Client,
-    spec: &SpecArgs,
-    limit: LimitArgs,
-    format: Format,
-    terminal: &mut Terminal,
-) -> anyhow::Result<Exit> {
-    let spec = effective::spec(spec)?;
-    let size = Size::of(client, &spec).await?;
-    if matches!(format, Format::Json | Format::Yaml) {
-        let fetch = async |size, token| preview::page(client, &spec, size, token).await.map(preview::guests);
-        let guests = pages::collect(limit.limit.map_or(usize::MAX, |limit| limit as usize), fetch).await?;
-        output::document(terminal, format, &PreviewDocument::new(&size, guests))?;
-        return Ok(Exit::Well);
-    }
-    let mut list = List::new(format);
-    pages::write(terminal, &mut list, limit.limit, async |size, token| {
-        preview::page(client, &spec, size, token).await.map(preview::guests)
-    })
-    .await?;
-    list.finish(terminal)?;
-    size.lines().iter().for_each(|line| terminal.note(line));
-    Ok(Exit::Well)
-}
-
-/// `curfew operation`.
+/// `curfew operation`. It owns the terminal, since its display does.
 ///
 /// # Errors
 /// When the controller could not be asked or refuses the request.
 pub async fn operation(
     client: &Client,
     command: &OperationCommand,
-    terminal: &mut Terminal,
+    mut owned: Terminal,
 ) -> anyhow::Result<Exit> {
-    match command {
+    let terminal = &mut owned;
+    let exit = match command {
         OperationCommand::List(args) => list(client, args, terminal).await,
         OperationCommand::Show { id, output } => {
             let operation = follow::get(client, id).await?;
-            output::show(terminal, output.output, &operation)?;
+            describe::operation(terminal, output.output, &operation)?;
             Ok(Exit::Well)
         }
         OperationCommand::Watch { id, output } => {
             let mut interrupt = Source::CtrlC.listen();
-            let finish = logoff::follow_to_end(client, id, terminal, output.output, &mut interrupt).await?;
+            let finish = attend::follow_to_end(client, id, terminal, output.output, &mut interrupt).await?;
             Ok(finish.exit())
         }
         OperationCommand::Wait { id, timeout, output } => {
             let operation = wait(client, id, *timeout, terminal).await?;
             if operation.state() != v1::OperationState::Ended {
-                terminal.note(&format!("The wait ran out: operation {id} is still running."));
+                let stop = standing::stop(&operation);
+                let how = stop.as_ref().map_or("still running", |stop| stop.what.as_str());
+                terminal.note(&format!("The wait ran out: operation {id} is {how}."));
+                standing::note_ways(terminal, stop.as_ref().map_or(&[], |stop| stop.ways.as_slice()));
             }
             let summary = Summary::of(client, operation, output.output).await?;
             summary.write(terminal, output.output)?;
             Ok(summary.exit())
         }
         OperationCommand::Cancel { id, reason, output } => {
-            cancel(client, id, reason.as_deref(), output.output, terminal).await
+            steer::cancel(client, id, reason.as_deref(), output.output, terminal).await
         }
-    }
+        OperationCommand::Pause(args) => steer::pause(client, args, terminal).await,
+        OperationCommand::Resume(args) => steer::resume(client, args, terminal).await,
+        OperationCommand::Promote(args) => steer::promote(client, args, terminal).await,
+        OperationCommand::Approve(args) => steer::approve(client, args, terminal).await,
+        OperationCommand::Reject(args) => steer::reject(client, args, terminal).await,
+        OperationCommand::Retry(args) => return retry(client, args, owned).await,
+    }?;
+    terminal.flush()?;
+    Ok(exit)
+}
+
+async fn retry(client: &Client, args: &RetryArgs, terminal: Terminal) -> anyhow::Result<Exit> {
+    let request = effective::retry(args)?;
+    let mut ui = Ui { terminal, format: args.output.output, interrupts: Source::CtrlC };
+    let finish = retry::run(client, request, &mut ui).await?;
+    ui.terminal.flush()?;
+    Ok(finish.exit())
 }
 
 async fn list(client: &Client, args: &OperationListArgs, terminal: &mut Terminal) -> anyhow::Result<Exit> {
@@ -123,33 +116,6 @@ async fn list(client: &Client, args: &OperationListArgs, terminal: &mut Terminal
     list.finish(terminal)?;
     if count == 0 {
         terminal.note("No operations found.");
-    }
-    Ok(Exit::Well)
-}
-
-async fn cancel(
-    client: &Client,
-    id: &str,
-    reason: Option<&str>,
-    format: Format,
-    terminal: &mut Terminal,
-) -> anyhow::Result<Exit> {
-    let reason = reason.unwrap_or_default().to_owned();
-    let request = client::soon(v1::CancelOperationRequest { operation_id: id.into(), reason });
-    let mut operations = client.operations();
-    let answer = client.ask(format!("cancel operation {id}"), operations.cancel_operation(request)).await?;
-    let operation = answer.operation.unwrap_or_default();
-    if format == Format::Table {
-        let state = words::operation_state(&operation);
-        terminal.data(&format!("{id} {}", state.text()))?;
-    } else {
-        output::show(terminal, format, &operation)?;
-    }
-    if !operation.recorded {
-        terminal.note("The cancel was sent, but is not on the controller's disk yet: its store is away.");
-    }
-    if operation.state() == v1::OperationState::Cancelling {
-        terminal.note(&format!("What was handed over confirms one by one: curfew operation watch {id}"));
     }
     Ok(Exit::Well)
 }
@@ -186,28 +152,6 @@ async fn wait(
                 tokio::time::sleep(WAIT_PAUSE).await;
             }
             Err(error) => return Err(error),
-        }
-    }
-}
-
-/// A preview as one document, with the API's own names.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PreviewDocument {
-    included_count: String,
-    left_out_count: String,
-    selection_digest: String,
-    guests: Vec<v1::PreviewGuest>,
-}
-
-impl PreviewDocument {
-    fn new(size: &Size, guests: Vec<v1::PreviewGuest>) -> PreviewDocument {
-        PreviewDocument {
-            // Protobuf's JSON writes 64-bit numbers as strings.
-            included_count: size.included.to_string(),
-            left_out_count: size.left_out.to_string(),
-            selection_digest: size.digest.clone(),
-            guests,
         }
     }
 }

@@ -65,6 +65,7 @@ impl Listed for v1::Guest {
         let state = words::power_state(self.power_state());
         let state = match (self.host_connected, self.power_state()) {
             (false, _) => Cell::toned("host away", Tone::Bad),
+            (true, _) if self.held => Cell::toned(&format!("{state}, held"), Tone::Busy),
             (true, v1::PowerState::Running) => Cell::toned(state, Tone::Good),
             (true, v1::PowerState::Paused | v1::PowerState::Stopped) => Cell::toned(state, Tone::Busy),
             (true, v1::PowerState::Unspecified | v1::PowerState::Unknown) => state.into(),
@@ -104,6 +105,7 @@ impl Shown for v1::Guest {
             ("Provider", self.provider.clone()),
             ("Operating system", self.os.clone()),
             ("State", words::power_state(self.power_state()).into()),
+            ("Held", if self.held { "yes: curfew guest holds tells why".into() } else { String::new() }),
             ("Host itself", if self.is_host { yes(true) } else { String::new() }),
             ("Labels", words::labels(&self.labels)),
         ]

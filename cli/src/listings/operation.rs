@@ -1,8 +1,8 @@
-//! Operations, their tasks and previews.
+//! Operations as rows and facts.
 
-use super::yes;
 use crate::output::{Listed, Shown};
-use crate::table::{Cell, Column, Tone};
+use crate::standing;
+use crate::table::{Cell, Column};
 use crate::words;
 use curfew_proto::v1;
 
@@ -48,21 +48,35 @@ impl Shown for v1::Operation {
             self.outcomes.iter().map(|count| format!("{} {}", count.tasks, words::outcome(count.outcome())));
         let stages =
             self.stages.iter().map(|count| format!("{} {}", count.tasks, words::stage(count.stage())));
-        let not_recorded = if self.recorded { "" } else { "the cancel is not on the controller's disk yet" };
-        vec![
+        let not_recorded =
+            if self.recorded { "" } else { "what was last asked of it is not on the controller's disk yet" };
+        let stop = standing::stop(self);
+        let ways =
+            stop.iter().flat_map(|stop| &stop.ways).map(|(what, command)| format!("{what}: {command}"));
+        let wave = standing::wave(self).map(|(wave, of)| format!("{wave} of {of}"));
+        let mut facts = vec![
             ("Id", self.id.clone()),
             ("State", words::operation_state(self).text().to_owned()),
+            ("Waiting for", self.waiting_for.clone()),
+            ("What to do", ways.collect::<Vec<_>>().join("; ")),
             ("Guests", self.task_count.to_string()),
             ("Done", format!("{}%", self.percent_completed)),
             ("Ended well", self.ended_well_count.to_string()),
             ("Outcomes", outcomes.collect::<Vec<_>>().join(", ")),
             ("Under way", stages.collect::<Vec<_>>().join(", ")),
             ("Late findings", none_if_zero(self.late_finding_count)),
+            ("Wave", wave.unwrap_or_default()),
+            ("Approval", self.approval.as_ref().map(approval).unwrap_or_default()),
+            ("Retry of", self.retry_of.clone()),
             ("Requester", self.requester.clone()),
             ("Reason", spec.reason.clone()),
             ("Selection", spec.selection.as_ref().map(selection).unwrap_or_default()),
             ("Not running", not_running(spec.not_running()).into()),
-            ("Max in flight", none_if_zero(spec.max_in_flight.into())),
+            ("Max in flight", words::amount(spec.max_in_flight.as_ref())),
+        ];
+        facts.extend(spec.rollout.as_ref().map(rollout_facts).unwrap_or_default());
+        facts.extend([
+            ("Seed", if self.waves.len() > 1 { self.seed.to_string() } else { String::new() }),
             ("Task timeout", words::duration(spec.task_timeout.as_ref())),
             ("Deliver within", words::duration(spec.deliver_within.as_ref())),
             ("Annotations", words::labels(&spec.annotations)),
@@ -73,146 +87,38 @@ impl Shown for v1::Operation {
             ("Cancelled by", self.cancel_requester.clone()),
             ("Note", not_recorded.into()),
             ("Selection digest", self.selection_digest.clone()),
-        ]
-    }
-}
-
-impl Listed for v1::Task {
-    const KEY: &'static str = "tasks";
-    const COLUMNS: &'static [Column] = &[
-        Column::whole("ID"),
-        Column::cut("GUEST"),
-        Column::whole("STATE"),
-        Column::number("DONE"),
-        Column::extra("CODE"),
-        Column::extra("HOST"),
-        Column::extra("SESSIONS"),
-        Column::extra("MESSAGE"),
-    ];
-
-    fn rows(&self, _: i64) -> Vec<Vec<Cell>> {
-        let verdict = self.verdict.as_ref();
-        let said = verdict.map_or(self.waiting_for.as_str(), |verdict| verdict.message.as_str());
-        let message = match self.late_findings.len() {
-            0 => said.to_owned(),
-            late => format!("{said} ({} since)", words::count(late as u64, "late finding")),
-        };
-        vec![vec![
-            self.id.as_str().into(),
-            self.guest_name.as_str().into(),
-            words::task_state(self),
-            format!("{}%", self.percent_completed).into(),
-            words::status(verdict.and_then(|verdict| verdict.status.as_ref())).into(),
-            self.host.as_str().into(),
-            self.sessions.as_ref().map(sessions).unwrap_or_default().into(),
-            message.into(),
-        ]]
-    }
-
-    fn names(&self) -> Vec<String> {
-        vec![self.id.clone()]
-    }
-}
-
-impl Shown for v1::Task {
-    fn name(&self) -> String {
-        self.id.clone()
-    }
-
-    fn facts(&self) -> Vec<(&'static str, String)> {
-        let mut facts = vec![
-            ("Id", self.id.clone()),
-            ("Description", self.description.clone()),
-            ("Guest", format!("{} ({})", self.guest_name, self.guest_id)),
-            ("Host", self.host.clone()),
-            ("State", words::task_state(self).text().to_owned()),
-            ("Done", format!("{}%", self.percent_completed)),
-            ("Complete", yes(self.is_complete)),
-            ("Cancelable", yes(self.is_cancelable)),
-            ("Waiting for", self.waiting_for.clone()),
-        ];
-        if self.is_complete {
-            facts.push(("Result", format!("{} ({})", result(self.result()), self.result_value)));
-            facts.push(("Ended well", yes(self.ended_well)));
-        }
-        facts.push(("Sessions", self.sessions.as_ref().map(sessions).unwrap_or_default()));
-        if let Some(verdict) = &self.verdict {
-            facts.extend(verdict_facts(verdict));
-        }
-        for late in &self.late_findings {
-            let when = words::time(late.record_time.as_ref());
-            let seen = late.verdict.as_ref().map(|verdict| {
-                let outcome = words::outcome(verdict.outcome());
-                let sessions = verdict.sessions.as_ref().map(sessions).unwrap_or_default();
-                format!(
-                    "{outcome}, {}, {}: {} [{sessions}]",
-                    words::status(verdict.status.as_ref()),
-                    verdict.reason,
-                    verdict.message
-                )
-            });
-            facts.push(("Late finding", format!("{when} {}", seen.unwrap_or_default())));
-        }
+        ]);
         facts
     }
 }
 
-impl Listed for v1::PreviewGuest {
-    const KEY: &'static str = "guests";
-    const COLUMNS: &'static [Column] = &[
-        Column::whole("LOGOFF"),
-        Column::cut("GUEST"),
-        Column::cut("HOST"),
-        Column::cut("NOTE"),
-        Column::extra("ID"),
-    ];
-
-    fn rows(&self, _: i64) -> Vec<Vec<Cell>> {
-        vec![vec![
-            if self.included { Cell::toned("yes", Tone::Good) } else { Cell::toned("no", Tone::Busy) },
-            self.guest_name.as_str().into(),
-            self.host.as_str().into(),
-            self.note.as_str().into(),
-            self.guest_id.as_str().into(),
-        ]]
-    }
-
-    fn names(&self) -> Vec<String> {
-        if self.included { vec![self.guest_id.clone()] } else { Vec::new() }
-    }
-}
-
-fn verdict_facts(verdict: &v1::Verdict) -> Vec<(&'static str, String)> {
-    let user = |session: &v1::RemainingSession| format!("{} ({})", session.user, session.id);
-    let remaining: Vec<String> = verdict.remaining.iter().map(user).collect();
-    let counted = verdict.sessions.as_ref().map_or(0, |sessions| sessions.remaining as usize);
-    let mut still_there = remaining.join(", ");
-    if counted > remaining.len() {
-        still_there.push_str(&format!(" and {} more", counted - remaining.len()));
-    }
+fn rollout_facts(rollout: &v1::Rollout) -> Vec<(&'static str, String)> {
+    let waves: Vec<String> = rollout.waves.iter().map(|amount| words::amount(Some(amount))).collect();
+    let between = match &rollout.wave_pause {
+        Some(pause) => format!("a pause of {}", words::duration(Some(pause))),
+        None if rollout.promotion => "somebody's promotion".into(),
+        None => String::new(),
+    };
+    let spread: Vec<String> =
+        rollout.spread.iter().map(|limit| format!("{}={}", limit.label, limit.max)).collect();
     vec![
-        ("Code", words::status(verdict.status.as_ref())),
-        ("Reason", verdict.reason.clone()),
-        ("Message", verdict.message.clone()),
-        ("Still there", still_there),
+        ("Waves at", waves.join(", ")),
+        ("Between waves", between),
+        ("Max per host", none_if_zero(rollout.max_per_host.into())),
+        ("Spread", spread.join(", ")),
     ]
 }
 
-fn sessions(counts: &v1::SessionCounts) -> String {
-    let parts = [
-        (counts.found, "found"),
-        (counts.ended, "ended"),
-        (counts.forced, "forced"),
-        (counts.remaining, "remaining"),
-        (counts.excluded, "excluded"),
-        (counts.new, "new"),
-    ];
-    let said: Vec<String> =
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-    said.join(", ")
+fn approval(approval: &v1::Approval) -> String {
+    match &approval.expire_time {
+        Some(time) => format!("not given; possible until {}", words::time(Some(time))),
+        None if approval.approver.is_empty() => "not given".into(),
+        None => format!("given by {}", approval.approver),
+    }
 }
 
-fn selection(selection: &v1::Selection) -> String {
+/// What was selected, in words.
+pub(crate) fn selection(selection: &v1::Selection) -> String {
     let mut parts: Vec<String> = Vec::new();
     if selection.all {
         parts.push("all".into());
@@ -242,23 +148,6 @@ fn not_running(policy: v1::NotRunningPolicy) -> &'static str {
     match policy {
         v1::NotRunningPolicy::Unspecified | v1::NotRunningPolicy::Skip => "skip",
         v1::NotRunningPolicy::Refuse => "refuse",
-    }
-}
-
-/// The result as the original names it.
-fn result(result: v1::TaskResult) -> &'static str {
-    match result {
-        v1::TaskResult::Unspecified => "unknown",
-        v1::TaskResult::Success => "Success",
-        v1::TaskResult::Cancelled => "Cancelled",
-        v1::TaskResult::UnexpectedError => "UnexpectedError",
-        v1::TaskResult::OutOfMemoryError => "OutOfMemoryError",
-        v1::TaskResult::DiskRelatedError => "DiskRelatedError",
-        v1::TaskResult::IncompatibleSavedStateError => "IncompatibleSavedStateError",
-        v1::TaskResult::TimeOutError => "TimeOutError",
-        v1::TaskResult::IllegalValueError => "IllegalValueError",
-        v1::TaskResult::ThreadCrashError => "ThreadCrashError",
-        v1::TaskResult::ShutdownAbort => "ShutdownAbort",
     }
 }
 

@@ -1,8 +1,9 @@
 //! What the core wants done. The shell appends records first, then publishes, then sends.
 
 use crate::record::Record;
-use curfew_types::agent::{Cancel, Order};
+use curfew_types::agent::{Cancel, Order, Safeguards};
 use curfew_types::{HostName, OperationId};
+use std::sync::Arc;
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,4 +52,6 @@ pub enum Frame {
     Acknowledge(u64),
     /// Send the whole inventory.
     SendInventory,
+    /// What no operation may touch from now on.
+    Safeguards(Arc<Safeguards>),
 }

@@ -1,6 +1,7 @@
 //! Cancelling: nothing new starts, what was handed over is taken back and confirmed task by task.
 
 use crate::core::{Core, PlantedBug};
+use crate::operation::Recall;
 use crate::record::{CancelScope, Record};
 use crate::view::{OperationView, TaskView};
 use curfew_types::{Now, OperationId, OperationState, Outcome, Reason, Stage, StatusCode, TaskId, Verdict};
@@ -33,7 +34,10 @@ impl Core {
         match operation.state {
             OperationState::Ended => return Err(CancelError::Ended),
             OperationState::Cancelling => {}
-            OperationState::Running => {
+            OperationState::Running
+            | OperationState::AwaitingApproval
+            | OperationState::Paused
+            | OperationState::Halted => {
                 operation.state = OperationState::Cancelling;
                 operation.cancelled_by = Some(by.into());
                 operation.revision += 1;
@@ -57,7 +61,7 @@ impl Core {
         if task.stage == Stage::Done {
             return Err(CancelError::Ended);
         }
-        if !task.cancel {
+        if task.recall != Recall::Cancel {
             let scope = CancelScope::Task(id.index);
             let (operation, by, reason) = (id.operation, by.to_owned(), String::new());
             self.record(Record::CancelRequested { operation, scope, by, reason, at: now.wall });
@@ -75,7 +79,7 @@ impl Core {
             let Some(task) = operation.task(index).filter(|task| task.stage != Stage::Done) else { continue };
             let (handed, place) = (task.handed, task.host);
             if handed && !careless {
-                operation.update(index, |task| task.cancel = true);
+                operation.update(index, |task| task.recall = Recall::Cancel);
                 asked.entry(place).or_default().push(index);
             } else {
                 let why = "cancelled before an order was handed over";
@@ -84,7 +88,7 @@ impl Core {
             }
         }
         for (place, tasks) in asked {
-            self.send_cancel(id, place, &tasks);
+            self.send_cancel(id, place, &tasks, false);
             self.repeat_later(now, id, place);
         }
         self.touch(id);

@@ -1,10 +1,12 @@
 //! The core itself: its state, the turn that every event and request ends with, and what the shell drains.
 
 use crate::action::{Action, Frame};
+use crate::approve::ApprovalRule;
 use crate::event::Event;
 use crate::fleet::Fleet;
 use crate::operation::Operation;
-use crate::record::Record;
+use crate::record::{Freeze, Record};
+use crate::safeguards::Guard;
 use crate::timer::{Timer, Timers};
 use curfew_types::{GuestId, HostName, Mono, Now, OperationId, OperationState, Stage, TaskId, Verdict};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -17,13 +19,15 @@ const KEEP_ENDED_MS: u64 = 60_000;
 pub struct Settings {
     /// How often either side of a stream says something at least.
     pub heartbeat_ms: u64,
+    /// Which operations a second person has to approve.
+    pub approval: ApprovalRule,
     /// A known bug to plant; honoured only where the feature `planted-bugs` is compiled in.
     pub planted: Option<PlantedBug>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { heartbeat_ms: 15_000, planted: None }
+        Settings { heartbeat_ms: 15_000, approval: ApprovalRule::default(), planted: None }
     }
 }
 
@@ -36,6 +40,16 @@ pub enum PlantedBug {
     AcknowledgesBeforeStoring,
     /// The window is forgotten across a restart (invariant 4).
     ForgetsInFlightAfterRestart,
+    /// A spent failure budget is not looked at (invariant 4).
+    IgnoresBudgets,
+    /// Limits per value of a label are not looked at (invariant 4).
+    IgnoresSpread,
+    /// Every wave begins at once (invariant 4).
+    IgnoresWaves,
+    /// A freeze is forgotten across a restart (invariant 4).
+    ForgetsFreezeAfterRestart,
+    /// A hold counts as confirmed before its agent said so (invariant 6).
+    ConfirmsHoldsUnasked,
     /// Handed tasks count as not started when cancelled (invariant 5).
     CancelConfirmsWithoutAsking,
     /// The deadline is not looked at (invariant 7).
@@ -56,6 +70,9 @@ pub struct Core {
     /// Tasks that wait for a guest that another task has.
     pub(crate) awaiting: HashMap<GuestId, VecDeque<TaskId>>,
     pub(crate) timers: Timers,
+    pub(crate) guard: Guard,
+    /// While it is there, nothing starts.
+    pub(crate) freeze: Option<Freeze>,
     pub(crate) store_away: bool,
     /// Until then no task ends because nothing was heard: controller or store were away themselves.
     pub(crate) quiet_until: Mono,
@@ -78,6 +95,8 @@ impl Core {
             busy: HashMap::new(),
             awaiting: HashMap::new(),
             timers: Timers::default(),
+            guard: Guard::default(),
+            freeze: None,
             store_away: false,
             quiet_until,
             stopping: false,
@@ -93,7 +112,7 @@ impl Core {
             Event::Detached { host, session } => self.handle_detached(now, &host, session),
             Event::Reported { host, session, report } => self.handle_report(now, &host, session, report),
             Event::InventoryChanged { host, session, replace, upserts, removed, digest } => {
-                self.handle_inventory(&host, session, replace, upserts, removed, digest);
+                self.handle_inventory(now, &host, session, replace, upserts, removed, digest);
             }
             Event::StoreAway => self.store_away = true,
             Event::StoreBack => self.handle_store_back(now),
@@ -182,15 +201,34 @@ impl Core {
         // Starting can finish a task at once (its guest has moved), which can free a guest that another waits for.
         while let Some(operation) = self.touched.pop_first() {
             changed.insert(operation);
+            self.check_budgets(now, operation);
+            self.advance_waves(now, operation);
             self.start_queued(now, operation);
         }
         for ((operation, host), tasks) in std::mem::take(&mut self.finished) {
+            self.note_elapsed(now, operation, &tasks);
             self.record(Record::Finished { operation, host, tasks, at: now.wall });
         }
         for id in changed {
             self.end_if_complete(now, id);
             self.push(Action::Publish(id));
         }
+    }
+
+    /// Notes how long tasks took that were ordered by this process.
+    fn note_elapsed(&mut self, now: Now, operation: OperationId, tasks: &[(u32, Verdict)]) {
+        let Some(operation) = self.operations.get_mut(&operation) else { return };
+        for (index, _) in tasks {
+            let since = operation.task(*index).filter(|task| task.handed).map(|task| task.since);
+            if let Some(since) = since {
+                operation.note_elapsed(*index, now.mono.since(since));
+            }
+        }
+    }
+
+    /// Whether nothing new may start, whatever an operation's own standing is.
+    pub(crate) fn starts_nothing(&self) -> bool {
+        self.store_away || self.stopping || self.freeze.is_some()
     }
 
     fn end_if_complete(&mut self, now: Now, id: OperationId) {
@@ -201,8 +239,8 @@ impl Core {
         operation.state = OperationState::Ended;
         operation.ended = Some(now.wall);
         operation.revision += 1;
-        let revision = operation.revision;
-        self.record(Record::Ended { operation: id, at: now.wall, revision });
+        let (revision, slowest) = (operation.revision, operation.slowest.clone());
+        self.record(Record::Ended { operation: id, at: now.wall, revision, slowest });
         self.timers.set(now.mono.plus(KEEP_ENDED_MS), Timer::Forget { operation: id });
     }
 }

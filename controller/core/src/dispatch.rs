@@ -1,12 +1,9 @@
-//! Starting queued tasks as far as the window, the hosts and the guests allow, and handing out their orders.
-//!
-//! A true sliding window: a straggler holds its own place only. Hosts take turns, so that a small window does not
-//! empty one host before it touches the next.
+//! Starting queued tasks as far as limits, hosts and guests allow, and handing out their orders.
 
 use crate::action::Frame;
-use crate::core::Core;
+use crate::core::{Core, PlantedBug};
 use crate::fleet::Owner;
-use crate::operation::Operation;
+use crate::operation::{Operation, Recall};
 use crate::record::Record;
 use crate::timer::Timer;
 use curfew_types::agent::{Cancel, Order, OrderedTask};
@@ -34,23 +31,21 @@ impl Core {
     /// Lets one host take its turn if it is connected, and watches its time if it is away.
     pub(crate) fn make_host_ready(&mut self, now: Now, id: OperationId, place: u32) {
         let Some(operation) = self.operations.get_mut(&id) else { return };
-        let within = operation.spec.deliver_within_ms;
-        let host = &mut operation.hosts[place as usize];
-        if host.queue.is_empty() {
+        if !operation.lanes.has_queued(place) {
             return;
         }
+        let host = &operation.hosts[place as usize];
         if self.fleet.is_connected(&host.name) {
-            if !std::mem::replace(&mut host.in_ready, true) {
-                operation.ready.push_back(place);
-            }
+            operation.lanes.make_host_ready(place);
         } else {
-            self.timers.set(now.mono.plus(within), Timer::HostAway { operation: id, host: place });
+            let at = now.mono.plus(operation.spec.deliver_within_ms);
+            self.timers.set(at, Timer::HostAway { operation: id, host: place });
         }
     }
 
     /// Starts what may start.
     pub(crate) fn start_queued(&mut self, now: Now, id: OperationId) {
-        if self.store_away || self.stopping {
+        if self.starts_nothing() {
             return;
         }
         let mut batches: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
@@ -64,30 +59,22 @@ impl Core {
         }
     }
 
-    /// The next task in turn, if the window has room. The caller must start it, finish it, or park it.
+    /// The next task in turn, if its operation may start any. The caller must start it, finish it, or park it.
     fn next_queued(&mut self, now: Now, id: OperationId) -> Option<(u32, u32)> {
+        let ignores_budgets = self.planted(PlantedBug::IgnoresBudgets);
         let operation = self.operations.get_mut(&id)?;
         if operation.state != OperationState::Running || now.mono >= operation.deadline {
             return None;
         }
-        if operation.spec.max_in_flight.is_some_and(|limit| operation.in_flight >= limit) {
+        // A task of this very turn can have spent the rest, and the operation is halted only at the turn's end.
+        if operation.overspent(&operation.standing.budgets).is_some() && !ignores_budgets {
             return None;
         }
-        while let Some(place) = operation.ready.pop_front() {
-            let host = &mut operation.hosts[place as usize];
-            host.in_ready = false;
-            if !self.fleet.is_connected(&host.name) {
-                continue;
-            }
-            while let Some(index) = host.queue.pop_front() {
-                if operation.tasks[index as usize].stage == Stage::Queued {
-                    host.in_ready = true;
-                    operation.ready.push_back(place);
-                    return Some((place, index));
-                }
-            }
-        }
-        None
+        let (fleet, hosts, tasks) = (&self.fleet, &operation.hosts, &operation.tasks);
+        operation.lanes.next(
+            |place| fleet.is_connected(&hosts[place as usize].name),
+            |index| tasks[index as usize].stage == Stage::Queued,
+        )
     }
 
     /// Makes the guest this task's own. Otherwise the task waits for another one, or ends here.
@@ -98,6 +85,10 @@ impl Core {
         let host = &operation.hosts[place as usize].name;
         if self.busy.get(&guest).is_some_and(|other| *other != task) {
             self.awaiting.entry(guest).or_default().push_back(task);
+            return false;
+        }
+        if let Some(verdict) = self.guard.verdict(&guest) {
+            self.finish(task, verdict);
             return false;
         }
         let refusal = match self.fleet.owner(&guest) {
@@ -137,7 +128,9 @@ impl Core {
         let remaining = life.min(operation.deadline.since(now.mono));
         let until = now.mono.plus(remaining + heartbeat);
         for index in &tasks {
-            operation.tasks[*index as usize].until = until;
+            let task = &mut operation.tasks[*index as usize];
+            task.since = now.mono;
+            task.until = until;
         }
         let until_wall = now.wall.plus(remaining + heartbeat);
         self.record(Record::Handed { operation: id, host: place, tasks, until: until_wall });
@@ -169,6 +162,7 @@ impl Core {
                     remaining_ms,
                     task_timeout_ms,
                     required_capabilities,
+                    safeguards: self.guard.mark(),
                     tasks,
                 };
                 self.send(&host, Frame::Order(order), false);
@@ -177,13 +171,14 @@ impl Core {
     }
 
     /// Sends a cancel for tasks of one host. It makes things safer, so it does not wait for the store.
-    pub(crate) fn send_cancel(&mut self, id: OperationId, place: u32, tasks: &[u32]) {
+    pub(crate) fn send_cancel(&mut self, id: OperationId, place: u32, tasks: &[u32], only_unaccepted: bool) {
         let Some(operation) = self.operations.get(&id) else { return };
         let host = operation.hosts[place as usize].name.clone();
         let ordered =
             |index: &u32| Some(OrderedTask { index: *index, guest: operation.task(*index)?.guest.clone() });
         let tasks = tasks.iter().filter_map(ordered).collect();
-        self.send(&host, Frame::Cancel(Cancel { operation: id, epoch: self.epoch, tasks }), true);
+        let cancel = Cancel { operation: id, epoch: self.epoch, tasks, only_unaccepted };
+        self.send(&host, Frame::Cancel(cancel), true);
     }
 
     /// The moment to say unconfirmed things again may have come; a timer of an earlier attachment does nothing.
@@ -198,15 +193,18 @@ impl Core {
     pub(crate) fn say_again(&mut self, now: Now, id: OperationId, place: u32) {
         let Some(operation) = self.operations.get_mut(&id) else { return };
         operation.hosts[place as usize].repeat_at = None;
-        let (orders, cancels) = unconfirmed(operation, place);
-        if orders.is_empty() && cancels.is_empty() {
+        let Unconfirmed { orders, withdrawals, cancels } = Unconfirmed::of(operation, place);
+        if orders.is_empty() && withdrawals.is_empty() && cancels.is_empty() {
             return;
         }
         if !orders.is_empty() {
             self.send_orders(now, id, place, &orders);
         }
+        if !withdrawals.is_empty() {
+            self.send_cancel(id, place, &withdrawals, true);
+        }
         if !cancels.is_empty() {
-            self.send_cancel(id, place, &cancels);
+            self.send_cancel(id, place, &cancels, false);
         }
         self.repeat_later(now, id, place);
     }
@@ -233,29 +231,39 @@ impl Core {
             else {
                 continue;
             };
-            let place = operation.tasks[task.index as usize].host;
-            let host = &mut operation.hosts[place as usize];
-            host.queue.push_front(task.index);
-            if !std::mem::replace(&mut host.in_ready, true) {
-                operation.ready.push_back(place);
-            }
+            let lane = operation.tasks[task.index as usize].lane;
+            operation.lanes.push_front(lane, task.index);
             self.touch(task.operation);
         }
     }
 }
 
-/// A host's tasks whose order was not accepted yet, and those whose cancel was not answered yet.
-fn unconfirmed(operation: &Operation, place: u32) -> (Vec<u32>, Vec<u32>) {
-    let (mut orders, mut cancels) = (Vec::new(), Vec::new());
-    for index in operation.tasks_of(place) {
-        let Some(task) = operation.task(index).filter(|task| task.handed && task.stage != Stage::Done) else {
-            continue;
-        };
-        if task.cancel {
-            cancels.push(index);
-        } else if task.stage == Stage::Ordered {
-            orders.push(index);
+/// What a host has not confirmed of an operation.
+#[derive(Default)]
+struct Unconfirmed {
+    /// Orders that were not accepted.
+    orders: Vec<u32>,
+    /// Orders that are to be taken back unless they were accepted.
+    withdrawals: Vec<u32>,
+    /// Cancels that were not answered.
+    cancels: Vec<u32>,
+}
+
+impl Unconfirmed {
+    fn of(operation: &Operation, place: u32) -> Unconfirmed {
+        let mut unconfirmed = Unconfirmed::default();
+        for index in operation.tasks_of(place) {
+            let Some(task) = operation.task(index).filter(|task| task.handed && task.stage != Stage::Done)
+            else {
+                continue;
+            };
+            match (task.recall, task.stage) {
+                (Recall::No, Stage::Ordered) => unconfirmed.orders.push(index),
+                (Recall::Withdraw, Stage::Ordered) => unconfirmed.withdrawals.push(index),
+                (Recall::No | Recall::Withdraw, _) => {}
+                (Recall::Cancel | Recall::Moved, _) => unconfirmed.cancels.push(index),
+            }
         }
+        unconfirmed
     }
-    (orders, cancels)
 }

@@ -16,6 +16,9 @@ impl Core {
                 Timer::Repeat { operation, host } => self.repeat_due(now, operation, host),
                 Timer::Deadline { operation } => self.deadline(operation),
                 Timer::Forget { operation } => self.forget(operation),
+                Timer::NextWave { operation } => self.touch(operation),
+                Timer::Approval { operation } => self.approval_over(now, operation),
+                Timer::HoldsOver => self.release_expired(now),
             }
         }
     }
@@ -57,7 +60,11 @@ impl Core {
         let Some(operation) = self.operations.get(&id) else { return };
         let name = &operation.hosts[place as usize].name;
         let Some(host) = self.fleet.hosts.get(name) else { return };
-        let since = host.away_since.max(operation.since);
+        // While nothing may start, no host's absence counts; it is looked at again once something may.
+        if operation.state != OperationState::Running || self.freeze.is_some() {
+            return;
+        }
+        let since = host.away_since.max(operation.since).max(operation.startable_since);
         let within = operation.spec.deliver_within_ms;
         if host.session.is_some() || now.mono < since.plus(within) {
             return;
@@ -66,7 +73,7 @@ impl Core {
         if self.is_quiet(now, timer) {
             return;
         }
-        for index in self.queued_tasks(id, place) {
+        for index in self.begun_tasks(id, place) {
             let verdict =
                 Verdict::new(Outcome::Unreachable, StatusCode::TimedOut, Reason::HostOffline, why.as_str());
             self.finish(TaskId { operation: id, index }, verdict);
@@ -84,9 +91,23 @@ impl Core {
             (task.stage == Stage::Queued).then(|| u32::try_from(index).ok()).flatten()
         };
         let queued: Vec<u32> = operation.tasks.iter().enumerate().filter_map(queued).collect();
+        let (reason, why) = match operation.state {
+            OperationState::Halted => (
+                Reason::BudgetSpent,
+                "the operation was halted when its deadline came: a failure budget was spent",
+            ),
+            OperationState::AwaitingApproval => {
+                (Reason::NotApproved, "the operation's deadline came before it was approved")
+            }
+            OperationState::Running
+            | OperationState::Paused
+            | OperationState::Cancelling
+            | OperationState::Ended => {
+                (Reason::DeadlineBeforeStart, "the operation's deadline came before its turn")
+            }
+        };
         for index in queued {
-            let why = "the operation's deadline came before its turn";
-            let verdict = Verdict::new(Outcome::Skipped, StatusCode::Ok, Reason::DeadlineBeforeStart, why);
+            let verdict = Verdict::new(Outcome::Skipped, StatusCode::Ok, reason, why);
             self.finish(TaskId { operation: id, index }, verdict);
         }
     }

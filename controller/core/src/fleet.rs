@@ -3,7 +3,7 @@
 use crate::action::Action;
 use crate::core::Core;
 use crate::record::{Record, RecoveredHost};
-use curfew_types::agent::LedgerMark;
+use curfew_types::agent::{LedgerMark, SafeguardsMark};
 use curfew_types::label::{self, LABELS_MAX, Labels};
 use curfew_types::{Guest, GuestId, HostName, Now, PowerState, WallTime};
 use std::collections::{BTreeMap, HashMap};
@@ -35,6 +35,8 @@ pub(crate) struct Host {
     pub(crate) seen: Option<WallTime>,
     pub(crate) version: String,
     pub(crate) inventory_digest: u64,
+    /// The safeguards in force there, as its agent said last.
+    pub(crate) safeguards: SafeguardsMark,
     pub(crate) guests: BTreeMap<GuestId, Arc<Guest>>,
 }
 
@@ -112,6 +114,18 @@ pub enum FleetError {
         /// What keeps it.
         why: &'static str,
     },
+    /// The guest is not held.
+    #[error("guest {0:?} is not held; `curfew guest holds` shows all holds")]
+    NotHeld(String),
+    /// The pattern is not among the protected users.
+    #[error("{0:?} is not among the protected users; `curfew protected-user list` shows all")]
+    NotProtected(String),
+    /// More than a controller keeps.
+    #[error("{0}")]
+    TooMany(String),
+    /// A time that is over.
+    #[error("the hold would be over already; name a time to come")]
+    Past,
 }
 
 impl Host {
@@ -125,6 +139,7 @@ impl Host {
             seen: None,
             version: String::new(),
             inventory_digest: 0,
+            safeguards: SafeguardsMark::default(),
             guests: BTreeMap::new(),
         }
     }
@@ -148,6 +163,23 @@ impl Fleet {
             fleet.upsert(&row.name, row.guests);
         }
         fleet
+    }
+
+    /// How many guests there are; one that several hosts claim counts once.
+    pub(crate) fn guest_count(&self) -> usize {
+        self.claims.len()
+    }
+
+    /// The hosts that have a guest in their inventory.
+    pub(crate) fn claimants(&self, guest: &GuestId) -> &[HostName] {
+        self.claims.get(guest).map_or(&[], Vec::as_slice)
+    }
+
+    /// The host that runs a guest now, if it is another than `name` and the only one.
+    pub(crate) fn moved_to(&self, guest: &GuestId, name: &HostName) -> Option<&HostName> {
+        let Owner::Host(owner) = self.owner(guest) else { return None };
+        let power = self.hosts.get(owner)?.guests.get(guest)?.power;
+        (owner != name && power == PowerState::Running).then_some(owner)
     }
 
     pub(crate) fn is_connected(&self, host: &HostName) -> bool {
@@ -186,11 +218,12 @@ impl Fleet {
         }
     }
 
-    /// Takes every guest out of a host's inventory.
-    pub(crate) fn forget_all(&mut self, name: &HostName) {
+    /// Takes every guest out of a host's inventory, and says which those were.
+    pub(crate) fn forget_all(&mut self, name: &HostName) -> Vec<GuestId> {
         let ids: Vec<GuestId> =
             self.hosts.get(name).map_or_else(Vec::new, |host| host.guests.keys().cloned().collect());
         self.forget(name, &ids);
+        ids
     }
 
     /// Which host a guest belongs to: the one that runs it; with none running it, the first that knows it.

@@ -2,6 +2,7 @@
 
 use crate::action::{Action, Frame};
 use crate::core::{Core, PlantedBug};
+use crate::operation::Recall;
 use crate::record::Record;
 use curfew_types::agent::{Finding, Report, TaskProgress};
 use curfew_types::{HostName, NotRunning, Now, Outcome, Reason, Stage, StatusCode, TaskId, Verdict};
@@ -18,6 +19,7 @@ impl Core {
         if let Some(known) = &mut host.ledger {
             known.counter = known.counter.max(report.ledger.counter);
         }
+        self.safeguards_confirmed(name, report.safeguards);
         for progress in &report.progress {
             self.take_progress(now, name, progress);
         }
@@ -105,11 +107,16 @@ impl Core {
             )));
         };
         let Some(known) = task.verdict.as_deref() else {
+            let recall = task.recall;
             let verdict = as_asked(operation.spec.not_running, verdict);
+            let verdict = as_withdrawn(recall, verdict);
+            let verdict = self.as_moved(name, &guest, recall, verdict);
             self.finish(TaskId { operation: id, index }, verdict);
             return Ok(());
         };
-        if !late && *known == as_asked(operation.spec.not_running, verdict.clone()) {
+        // Said again, and read as it was read the first time.
+        let read = as_withdrawn(task.recall, as_asked(operation.spec.not_running, verdict.clone()));
+        if !late && (*known == read || known.reason == Reason::Moved) {
             return Ok(());
         }
         if cfg!(feature = "planted-bugs")
@@ -130,6 +137,16 @@ fn as_asked(policy: NotRunning, verdict: Verdict) -> Verdict {
     let not_running = verdict.outcome == Outcome::Refused && verdict.reason == Reason::NotRunning;
     if not_running && policy == NotRunning::Skip {
         return Verdict::new(Outcome::Skipped, StatusCode::Ok, Reason::NotRunningByChoice, verdict.message);
+    }
+    verdict
+}
+
+/// An order that was taken back because a budget was spent was not cancelled by anybody.
+fn as_withdrawn(recall: Recall, verdict: Verdict) -> Verdict {
+    let not_started = verdict.outcome == Outcome::Cancelled && verdict.reason == Reason::NotStarted;
+    if recall == Recall::Withdraw && not_started {
+        let why = "its order was taken back when a failure budget was spent; a retry has it";
+        return Verdict::new(Outcome::Skipped, StatusCode::Ok, Reason::BudgetSpent, why);
     }
     verdict
 }

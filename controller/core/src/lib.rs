@@ -7,6 +7,8 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod action;
+mod approve;
+mod budgets;
 mod cancel;
 mod change_log;
 mod core;
@@ -14,20 +16,30 @@ mod dispatch;
 pub mod event;
 mod expiry;
 pub mod fleet;
+mod freeze;
 mod intake;
+mod lanes;
 mod link;
+mod moved;
 mod operation;
 pub mod record;
 mod recover;
+pub mod safeguards;
 pub mod select;
 mod start;
+mod steer;
 mod timer;
 pub mod view;
+mod waiting;
+mod waves;
 
 pub use action::{Action, Frame};
+pub use approve::{ApprovalRule, Approved};
 pub use cancel::CancelError;
 pub use core::{Core, PlantedBug, Settings};
 pub use event::Event;
 pub use fleet::FleetError;
 pub use link::{AttachError, Welcome};
-pub use start::StartError;
+pub use safeguards::HoldView;
+pub use start::{StartError, StartRequest};
+pub use steer::SteerError;

@@ -65,6 +65,7 @@ impl Core {
         host.session = Some(session);
         host.seen = Some(now.wall);
         host.version = version.into();
+        host.safeguards = hello.safeguards;
         let acknowledged = host.acknowledged;
         let send_inventory = host.inventory_digest != hello.inventory_digest || host.inventory_digest == 0;
         self.record(Record::HostSeen { host: name.clone(), at: now.wall, version: version.into() });
@@ -72,6 +73,8 @@ impl Core {
         if lost {
             self.give_up_on_lost_ledger(name);
         }
+        // Before any order: an agent takes none that asks for safeguards it does not have.
+        self.send_safeguards_if_older(name, hello.safeguards);
         // The welcome says only what the agent knows already. What this store has beyond that, an ordinary frame says,
         // which waits until it is durable: the welcome itself also goes out while the store is away.
         if acknowledged > pending {
@@ -133,8 +136,10 @@ impl Core {
         }
     }
 
+    #[allow(clippy::too_many_arguments, reason = "the parts of one event, taken apart once")]
     pub(crate) fn handle_inventory(
         &mut self,
+        now: Now,
         name: &HostName,
         session: u64,
         replace: bool,
@@ -157,8 +162,10 @@ impl Core {
             guest.labels.retain(|key, _| key.starts_with(AGENT_PREFIX));
             taken.push(guest);
         }
+        let mut changed: Vec<GuestId> = taken.iter().map(|guest| guest.id.clone()).collect();
+        changed.extend(removed.iter().cloned());
         if replace {
-            self.fleet.forget_all(name);
+            changed.extend(self.fleet.forget_all(name));
         }
         let held = self.fleet.hosts.get(name).map_or(0, |host| host.guests.len());
         let room = GUESTS_PER_HOST_MAX.saturating_sub(held);
@@ -180,6 +187,7 @@ impl Core {
         }
         self.fleet.upsert(name, taken.clone());
         self.fleet.forget(name, &removed);
+        self.recall_moved(now, &changed);
         if let Some(host) = self.fleet.hosts.get_mut(name) {
             host.inventory_digest = digest;
         }
@@ -205,6 +213,14 @@ impl Core {
         let Some(operation) = self.operations.get(&id) else { return Vec::new() };
         let queued = |index: &u32| operation.task(*index).is_some_and(|task| task.stage == Stage::Queued);
         operation.tasks_of(place).filter(queued).collect()
+    }
+
+    /// A host's tasks that wait for their turn and whose wave has begun.
+    pub(crate) fn begun_tasks(&self, id: OperationId, place: u32) -> Vec<u32> {
+        let Some(operation) = self.operations.get(&id) else { return Vec::new() };
+        let mut tasks = self.queued_tasks(id, place);
+        tasks.retain(|index| operation.task(*index).is_some_and(|task| operation.has_begun(task)));
+        tasks
     }
 
     pub(crate) fn has_unfinished_tasks(&self, name: &HostName) -> bool {

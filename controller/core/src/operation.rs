@@ -3,12 +3,14 @@
 //! It keeps books; it decides nothing.
 
 use crate::change_log::ChangeLog;
-use crate::record::Started;
+use crate::lanes::{Lanes, Limits, Values};
+use crate::record::{NO_WAVE, SLOWEST_MAX, Started, TargetGuest};
+use curfew_types::operation::Standing;
 use curfew_types::{
-    GuestId, HostName, Mono, OperationId, OperationSpec, OperationState, SessionCounts, Stage, Verdict,
-    WallTime,
+    GuestId, HostName, Mono, OperationId, OperationSpec, OperationState, Outcome, OutcomeClass, Reason,
+    SessionCounts, Stage, Verdict, WallTime,
 };
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// An operation that has not ended, or ended a moment ago.
@@ -23,17 +25,28 @@ pub(crate) struct Operation {
     pub(crate) deadline: Mono,
     pub(crate) deadline_wall: WallTime,
     pub(crate) digest: u64,
+    pub(crate) seed: u64,
     pub(crate) state: OperationState,
+    /// What operators, budgets and waves have made of it; says nothing of a cancel and of the end, `state` does.
+    pub(crate) standing: Standing,
+    /// Since when its tasks may start: a host's absence before that does not count.
+    pub(crate) startable_since: Mono,
+    /// When the pause before the next wave is over; `None` while there is no such pause.
+    pub(crate) wave_pause_until: Option<Mono>,
+    /// How many guests each wave has, and how many of them have their outcome. Left-out guests are in none.
+    pub(crate) waves: Vec<WaveCount>,
     pub(crate) cancelled_by: Option<String>,
     pub(crate) ended: Option<WallTime>,
     pub(crate) hosts: Vec<OperationHost>,
     pub(crate) tasks: Vec<Task>,
-    /// Places of hosts that may have queued tasks and are connected, in the order of their turns.
-    pub(crate) ready: VecDeque<u32>,
-    /// Tasks between ordered and done.
-    pub(crate) in_flight: u32,
+    /// The queues of the tasks whose wave has begun, and the limits.
+    pub(crate) lanes: Lanes,
     /// Ended tasks by outcome.
     pub(crate) outcomes: [u64; 9],
+    /// Ended tasks by outcome and reason.
+    pub(crate) reasons: BTreeMap<(Outcome, Reason), u64>,
+    /// The ended tasks that took longest, with their milliseconds, the longest first.
+    pub(crate) slowest: Vec<(u32, u64)>,
     /// Unfinished tasks by stage.
     pub(crate) stages: [u64; 8],
     /// Tasks that ended well.
@@ -49,12 +62,29 @@ pub(crate) struct OperationHost {
     pub(crate) name: HostName,
     pub(crate) first: u32,
     pub(crate) count: u32,
-    /// Its tasks that wait for their turn. Entries of tasks that ended meanwhile are passed over.
-    pub(crate) queue: VecDeque<u32>,
-    /// Whether it stands in [`Operation::ready`].
-    pub(crate) in_ready: bool,
     /// When what it has not confirmed is said again; `None` while nothing is outstanding or it is away.
     pub(crate) repeat_at: Option<Mono>,
+}
+
+/// How far a wave has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WaveCount {
+    pub(crate) tasks: u64,
+    pub(crate) ended: u64,
+}
+
+/// Whether a task is to be taken back, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Recall {
+    /// It is to run.
+    #[default]
+    No,
+    /// Only if its agent has not accepted it: a budget is spent.
+    Withdraw,
+    /// Its guest has moved to another host.
+    Moved,
+    /// An operator cancelled it.
+    Cancel,
 }
 
 /// One guest's logoff.
@@ -63,12 +93,14 @@ pub(crate) struct Task {
     pub(crate) guest: GuestId,
     pub(crate) name: Arc<str>,
     pub(crate) host: u32,
+    pub(crate) lane: u32,
+    pub(crate) wave: u8,
     pub(crate) stage: Stage,
-    /// It is to be taken back.
-    pub(crate) cancel: bool,
+    pub(crate) recall: Recall,
     /// An order was handed to the host's stream, or is about to be.
     pub(crate) handed: bool,
-    /// When an outcome must have come; meaningful once handed.
+    /// When it was ordered, and when an outcome must have come; meaningful once handed.
+    pub(crate) since: Mono,
     pub(crate) until: Mono,
     pub(crate) sessions: SessionCounts,
     pub(crate) verdict: Option<Box<Verdict>>,
@@ -76,32 +108,60 @@ pub(crate) struct Task {
 }
 
 impl Operation {
-    /// The operation as it started, every task queued.
-    pub(crate) fn new(started: &Started, since: Mono, deadline: Mono, first_revision: u64) -> Operation {
+    /// The operation as it started, every task queued. `values` tells a guest's values of the limited labels.
+    pub(crate) fn new(
+        started: &Started,
+        since: Mono,
+        deadline: Mono,
+        first_revision: u64,
+        values: impl Fn(&HostName, &TargetGuest) -> Values,
+    ) -> Operation {
+        let total = started.task_count();
+        let in_flight = started.spec.max_in_flight.map(|amount| amount.as_limit(total.into()));
+        let mut lanes = Lanes::new(Limits {
+            in_flight: in_flight.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
+            per_host: started.spec.rollout.max_per_host,
+        });
+        let mut known = HashMap::new();
         let mut hosts = Vec::with_capacity(started.hosts.len());
-        let mut tasks = Vec::with_capacity(started.task_count() as usize);
+        let mut tasks = Vec::with_capacity(total as usize);
+        let mut waves: Vec<WaveCount> = Vec::new();
         for (place, target) in (0_u32..).zip(&started.hosts) {
             let count = u32::try_from(target.guests.len()).unwrap_or(u32::MAX);
             hosts.push(OperationHost {
                 name: target.host.clone(),
                 first: target.first,
                 count,
-                queue: (target.first..target.first + count).collect(),
-                in_ready: false,
                 repeat_at: None,
             });
-            tasks.extend(target.guests.iter().map(|guest| Task {
-                guest: guest.id.clone(),
-                name: guest.name.as_str().into(),
-                host: place,
-                stage: Stage::Queued,
-                cancel: false,
-                handed: false,
-                until: Mono::default(),
-                sessions: SessionCounts::default(),
-                verdict: None,
-                revision: first_revision,
-            }));
+            let values = target.guests.iter().map(|guest| values(&target.host, guest)).collect();
+            let lane_of = lanes.add_host(&mut known, values);
+            for (guest, lane) in target.guests.iter().zip(lane_of) {
+                if guest.wave != NO_WAVE {
+                    let wave = usize::from(guest.wave);
+                    waves.resize(waves.len().max(wave + 1), WaveCount::default());
+                    waves[wave].tasks += 1;
+                }
+                let index = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
+                if guest.wave == NO_WAVE || u32::from(guest.wave) <= started.standing.wave {
+                    lanes.push_back(lane, index);
+                }
+                tasks.push(Task {
+                    guest: guest.id.clone(),
+                    name: guest.name.as_str().into(),
+                    host: place,
+                    lane,
+                    wave: guest.wave,
+                    stage: Stage::Queued,
+                    recall: Recall::No,
+                    handed: false,
+                    since: Mono::default(),
+                    until: Mono::default(),
+                    sessions: SessionCounts::default(),
+                    verdict: None,
+                    revision: first_revision,
+                });
+            }
         }
         let mut stages = [0; 8];
         stages[Stage::Queued as usize] = tasks.len() as u64;
@@ -114,19 +174,67 @@ impl Operation {
             deadline,
             deadline_wall: started.deadline,
             digest: started.digest,
-            state: OperationState::Running,
+            seed: started.seed,
+            state: started.standing.state,
+            standing: started.standing.clone(),
+            startable_since: since,
+            wave_pause_until: None,
+            waves,
             cancelled_by: None,
             ended: None,
             hosts,
             tasks,
-            ready: VecDeque::new(),
-            in_flight: 0,
+            lanes,
             outcomes: [0; 9],
+            reasons: BTreeMap::new(),
+            slowest: Vec::new(),
             stages,
             ended_well: 0,
             late_findings: 0,
             revision: first_revision,
             changes: ChangeLog::default(),
+        }
+    }
+
+    /// How many tasks ended in a class.
+    pub(crate) fn spent(&self, class: OutcomeClass) -> u64 {
+        let of_class = |outcome: &Outcome| outcome.class() == Some(class);
+        Outcome::ALL.into_iter().filter(of_class).map(|outcome| self.outcomes[outcome.place()]).sum()
+    }
+
+    /// How many tasks may end in a class before nothing more starts.
+    pub(crate) fn allowed(&self, class: OutcomeClass, budgets: &curfew_types::Budgets) -> Option<u64> {
+        Some(budgets.of(class)?.as_budget(self.tasks.len() as u64))
+    }
+
+    /// The first class whose budget is spent, with what was allowed and what was spent.
+    pub(crate) fn overspent(&self, budgets: &curfew_types::Budgets) -> Option<(OutcomeClass, u64, u64)> {
+        OutcomeClass::ALL.into_iter().find_map(|class| {
+            let (allowed, spent) = (self.allowed(class, budgets)?, self.spent(class));
+            (spent > allowed).then_some((class, allowed, spent))
+        })
+    }
+
+    /// Whether a task's wave has begun.
+    pub(crate) fn has_begun(&self, task: &Task) -> bool {
+        task.wave == NO_WAVE || u32::from(task.wave) <= self.standing.wave
+    }
+
+    /// Puts the tasks of a wave into their queues.
+    pub(crate) fn enqueue_wave(&mut self, wave: u32) {
+        for (index, task) in (0..).zip(&self.tasks) {
+            if u32::from(task.wave) == wave && task.stage == Stage::Queued {
+                self.lanes.push_back(task.lane, index);
+            }
+        }
+    }
+
+    /// Notes how long an ended task took, if it is among the slowest.
+    pub(crate) fn note_elapsed(&mut self, index: u32, elapsed_ms: u64) {
+        let place = self.slowest.partition_point(|(_, ms)| *ms >= elapsed_ms);
+        if place < SLOWEST_MAX {
+            self.slowest.insert(place, (index, elapsed_ms));
+            self.slowest.truncate(SLOWEST_MAX);
         }
     }
 
@@ -159,17 +267,25 @@ impl Operation {
         }
         let before = task.stage;
         change(task);
-        let (after, verdict) = (task.stage, task.verdict.as_deref());
+        let (after, verdict, lane, wave) = (task.stage, task.verdict.as_deref(), task.lane, task.wave);
         self.stages[before as usize] -= 1;
         match verdict {
             Some(verdict) if after == Stage::Done => {
                 self.outcomes[verdict.outcome.place()] += 1;
                 self.ended_well += u64::from(verdict.ended_well());
+                *self.reasons.entry((verdict.outcome, verdict.reason)).or_default() += 1;
+                if let Some(wave) = self.waves.get_mut(usize::from(wave)) {
+                    wave.ended += 1;
+                }
             }
             _ => self.stages[after as usize] += 1,
         }
         let flies = |stage: Stage| stage > Stage::Queued && stage < Stage::Done;
-        self.in_flight = (self.in_flight + u32::from(flies(after))).saturating_sub(u32::from(flies(before)));
+        match (flies(before), flies(after)) {
+            (false, true) => self.lanes.take_off(lane),
+            (true, false) => self.lanes.land(lane),
+            (true, true) | (false, false) => {}
+        }
         self.touch(index);
     }
 

@@ -3,9 +3,17 @@
 //! Records say what happened; they are appended in order, a whole turn at a time, all or nothing. The store owns
 //! their layout on disk.
 
-use curfew_types::agent::LedgerMark;
+use curfew_types::agent::{LedgerMark, SafeguardsMark};
+use curfew_types::glob::Glob;
 use curfew_types::label::Labels;
+use curfew_types::operation::{OperationEvent, Standing};
 use curfew_types::{Guest, GuestId, HostName, OperationId, OperationSpec, Verdict, WallTime};
+
+/// How many of its slowest tasks an ended operation names.
+pub const SLOWEST_MAX: usize = 10;
+
+/// The wave of a guest that is left out from the beginning.
+pub const NO_WAVE: u8 = u8::MAX;
 
 /// An operation as it started, with its fixed set of guests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +30,10 @@ pub struct Started {
     pub deadline: WallTime,
     /// The digest of its set of guests.
     pub digest: u64,
+    /// Drew the guests of its first waves.
+    pub seed: u64,
+    /// How it stands at its start.
+    pub standing: Standing,
     /// Its guests by host, in the order of the set. A host's tasks are numbered without gaps, host after host.
     pub hosts: Vec<TargetHost>,
 }
@@ -51,6 +63,51 @@ pub struct TargetGuest {
     pub id: GuestId,
     /// Its name when the operation started.
     pub name: String,
+    /// Its wave, counted from 0; [`NO_WAVE`] if it is left out.
+    pub wave: u8,
+}
+
+/// A guest that nothing touches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The guest.
+    pub guest: GuestId,
+    /// Its name when it was held.
+    pub name: String,
+    /// Who holds it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub since: WallTime,
+    /// When it is released by itself.
+    pub until: Option<WallTime>,
+}
+
+/// Users whose sessions are never ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProtectedUser {
+    /// Their names.
+    pub pattern: Glob,
+    /// Who protected them.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub since: WallTime,
+}
+
+/// The cord that stops every new start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freeze {
+    /// Who pulled it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub since: WallTime,
+    /// Whether running tasks were cancelled, too.
+    pub hard: bool,
 }
 
 /// What a cancel is about.
@@ -70,8 +127,20 @@ pub enum Record {
         /// The new epoch.
         epoch: u64,
     },
-    /// An operation started.
+    /// An operation started, or began to wait for its approval.
     Started(Box<Started>),
+    /// An operation that waits for approval has another set of guests now; the one before is forgotten. None of its tasks
+    /// was handed over or has its outcome.
+    Replanned(Box<Started>),
+    /// Something changed how an operation stands.
+    Steered {
+        /// The operation.
+        operation: OperationId,
+        /// What, who, why and when.
+        event: OperationEvent,
+        /// How it stands since.
+        standing: Standing,
+    },
     /// Orders for these tasks are about to be handed to the host's stream.
     Handed {
         /// The operation.
@@ -130,6 +199,9 @@ pub enum Record {
         at: WallTime,
         /// The last revision that watchers may hold.
         revision: u64,
+        /// The tasks that took longest, with their time from order to outcome in milliseconds; the longest first, at most
+        /// [`SLOWEST_MAX`].
+        slowest: Vec<(u32, u64)>,
     },
     /// A host's agent attached.
     HostSeen {
@@ -181,6 +253,39 @@ pub enum Record {
         /// The host.
         host: HostName,
     },
+    /// A guest is held, or its hold changed.
+    Held {
+        /// The hold.
+        hold: Hold,
+        /// The safeguards that have it.
+        mark: SafeguardsMark,
+    },
+    /// A guest is no longer held.
+    Released {
+        /// The guest.
+        guest: GuestId,
+        /// The safeguards without it.
+        mark: SafeguardsMark,
+    },
+    /// Users are protected.
+    Protected {
+        /// Who.
+        user: ProtectedUser,
+        /// The safeguards that have them.
+        mark: SafeguardsMark,
+    },
+    /// Users are no longer protected.
+    Unprotected {
+        /// Their pattern, as it was given.
+        pattern: Glob,
+        /// The safeguards without them.
+        mark: SafeguardsMark,
+    },
+    /// The fleet was frozen or unfrozen.
+    FreezeChanged {
+        /// The freeze; `None`: there is none any more.
+        freeze: Option<Freeze>,
+    },
 }
 
 /// What the store knows when the controller starts: everything that is not history.
@@ -194,6 +299,14 @@ pub struct Recovered {
     pub guest_labels: Vec<(GuestId, Labels)>,
     /// Every operation that has not ended, oldest first.
     pub operations: Vec<RecoveredOperation>,
+    /// Held guests, by id.
+    pub holds: Vec<Hold>,
+    /// Protected users, by pattern.
+    pub protected_users: Vec<ProtectedUser>,
+    /// Which state of the safeguards that is.
+    pub safeguards: SafeguardsMark,
+    /// The freeze, if there is one.
+    pub freeze: Option<Freeze>,
 }
 
 /// A host as the store knows it.
@@ -220,7 +333,7 @@ pub struct RecoveredHost {
 /// An unfinished operation as the store knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecoveredOperation {
-    /// As it started.
+    /// As it started, but with the standing that it has now.
     pub started: Started,
     /// Tasks whose orders were handed over, with the moment by which an outcome must have come.
     pub handed: Vec<(u32, WallTime)>,

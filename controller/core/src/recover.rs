@@ -2,23 +2,32 @@
 
 use crate::core::{Core, PlantedBug, Settings};
 use crate::fleet::Fleet;
-use crate::operation::Operation;
+use crate::operation::Recall;
 use crate::record::{Record, Recovered, RecoveredOperation};
+use crate::safeguards::Guard;
 use crate::timer::Timer;
 use curfew_types::{Now, OperationState, Stage, TaskId};
 
 impl Core {
     /// A core that goes on from what the store knows. Its first action raises the epoch; drain and append before
     /// anything else is done.
-    pub fn recover(now: Now, settings: Settings, recovered: Recovered) -> Core {
+    pub fn recover(now: Now, settings: Settings, mut recovered: Recovered) -> Core {
         let epoch = recovered.epoch + 1;
+        let guard = Guard::recover(&mut recovered);
         let fleet = Fleet::recover(now, recovered.hosts, recovered.guest_labels);
         // Agents come back within one heartbeat (the longest they back off) and report within another.
         let quiet_until = now.mono.plus(2 * settings.heartbeat_ms);
         let mut core = Core::with(settings, epoch, fleet, quiet_until);
         core.record(Record::EpochRaised { epoch });
+        core.guard = guard;
+        core.freeze = recovered.freeze.filter(|_| !core.planted(PlantedBug::ForgetsFreezeAfterRestart));
+        core.wake_for_holds(now);
         for operation in recovered.operations {
             core.resume(now, operation);
+        }
+        // What a hard freeze cancelled before the restart is cancelled still: nothing was ordered since.
+        if core.freeze.as_ref().is_some_and(|freeze| freeze.hard) {
+            core.cancel_what_runs(now);
         }
         core.settle(now);
         core
@@ -29,7 +38,7 @@ impl Core {
         // A wall clock that was set back must not prolong an operation beyond what was asked for.
         let remaining = row.started.deadline.remaining_from(now.wall).min(row.started.spec.deadline_ms);
         let deadline = now.mono.plus(remaining);
-        let mut operation = Operation::new(&row.started, now.mono, deadline, self.epoch << 32);
+        let mut operation = self.build_operation(&row.started, now.mono, deadline, self.epoch << 32);
         operation.late_findings = row.late_findings;
         for (index, until) in row.handed {
             let life = remaining + self.settings.heartbeat_ms;
@@ -37,6 +46,7 @@ impl Core {
             operation.update(index, |task| {
                 task.stage = Stage::Ordered;
                 task.handed = true;
+                task.since = now.mono;
                 task.until = now.mono.plus(left);
             });
         }
@@ -48,7 +58,7 @@ impl Core {
             });
         }
         for index in row.cancelled_tasks {
-            operation.update(index, |task| task.cancel = true);
+            operation.update(index, |task| task.recall = Recall::Cancel);
         }
         for (index, task) in (0..).zip(&operation.tasks) {
             if task.handed && task.stage != Stage::Done {
@@ -57,7 +67,7 @@ impl Core {
             }
         }
         if self.planted(PlantedBug::ForgetsInFlightAfterRestart) {
-            operation.in_flight = 0;
+            operation.lanes.in_flight = 0;
         }
         self.timers.set(deadline, Timer::Deadline { operation: id });
         let cancelled = row.cancelled_by.is_some();
@@ -65,11 +75,19 @@ impl Core {
             operation.state = OperationState::Cancelling;
             operation.cancelled_by = row.cancelled_by;
         }
-        let one_by_one: Vec<u32> =
-            (0..).zip(&operation.tasks).filter(|(_, task)| task.cancel).map(|(i, _)| i).collect();
+        let one_by_one: Vec<u32> = (0..)
+            .zip(&operation.tasks)
+            .filter(|(_, task)| task.recall == Recall::Cancel)
+            .map(|(i, _)| i)
+            .collect();
         let count = u32::try_from(operation.tasks.len()).unwrap_or(u32::MAX);
+        self.timers.set(now.mono, Timer::Approval { operation: id });
+        let halted = operation.state == OperationState::Halted;
         self.operations.insert(id, operation);
         self.make_hosts_ready(now, id);
+        if halted {
+            self.withdraw_unaccepted(now, id);
+        }
         // A cancel that was recorded is carried on: what never left ends now, the rest is asked for on attaching.
         if cancelled {
             self.take_back(now, id, 0..count);

@@ -3,6 +3,7 @@
 //! A plan is data; planning twice over the same inventory gives the same plan and the same digest.
 
 use crate::fleet::{Fleet, Host, Owner};
+use crate::safeguards::Guard;
 use crate::start::StartError;
 use curfew_types::operation::TARGETS_MAX;
 use curfew_types::{
@@ -18,6 +19,12 @@ pub struct Plan {
     pub guests: Vec<PlannedGuest>,
     /// The digest of the set: equal sets with equal fates have equal digests.
     pub digest: u64,
+    /// How many guests each wave has.
+    pub wave_sizes: Vec<u64>,
+    /// Whether a second person would have to approve it.
+    pub needs_approval: bool,
+    /// Why nothing would start now, in words; empty where it would.
+    pub blocked_by: String,
 }
 
 /// One selected guest.
@@ -33,6 +40,8 @@ pub struct PlannedGuest {
     pub left_out: Option<Verdict>,
     /// What to know of it, in words; empty when there is nothing to say.
     pub note: String,
+    /// Its wave, from 0; drawn only where a seed is given.
+    pub wave: u8,
 }
 
 impl Plan {
@@ -42,11 +51,19 @@ impl Plan {
     }
 }
 
-/// Plans `spec` over `fleet`.
-pub(crate) fn plan(fleet: &Fleet, spec: &OperationSpec) -> Result<Plan, StartError> {
+/// Plans the guests of `spec` over `fleet`, of `only` these if they are given.
+pub(crate) fn guests(
+    fleet: &Fleet,
+    guard: &Guard,
+    spec: &OperationSpec,
+    only: Option<&HashSet<GuestId>>,
+) -> Result<Vec<PlannedGuest>, StartError> {
     let selection = &spec.selection;
     check_said(selection)?;
-    check_known(fleet, selection)?;
+    // A name that was fine once may be gone when its operation is tried again; then it is simply not among them.
+    if only.is_none() {
+        check_known(fleet, selection)?;
+    }
     let ids: HashSet<&GuestId> = selection.guest_ids.iter().collect();
     let mut guests = Vec::new();
     for (name, host, guest) in fleet.guests() {
@@ -57,14 +74,16 @@ pub(crate) fn plan(fleet: &Fleet, spec: &OperationSpec) -> Result<Plan, StartErr
             Owner::Conflict(hosts) => hosts.iter().min() == Some(&name),
             Owner::Nobody => false,
         };
-        if listed_here && is_selected(fleet, selection, &ids, name, host, guest) {
-            let (left_out, note) = fate(spec, &owner, host, guest);
+        let is_candidate = only.is_none_or(|only| only.contains(&guest.id));
+        if listed_here && is_candidate && is_selected(fleet, selection, &ids, name, host, guest) {
+            let (left_out, note) = fate(spec, guard, &owner, host, guest);
             guests.push(PlannedGuest {
                 id: guest.id.clone(),
                 name: guest.name.clone(),
                 host: name.clone(),
                 left_out,
                 note,
+                wave: 0,
             });
         }
     }
@@ -77,8 +96,7 @@ pub(crate) fn plan(fleet: &Fleet, spec: &OperationSpec) -> Result<Plan, StartErr
     if guests.len() > TARGETS_MAX {
         return Err(StartError::invalid("spec.selection", format!("more than {TARGETS_MAX} guests fit it")));
     }
-    let digest = digest(&guests);
-    Ok(Plan { guests, digest })
+    Ok(guests)
 }
 
 fn check_said(selection: &Selection) -> Result<(), StartError> {
@@ -157,7 +175,13 @@ fn is_selected(
     guests_fit && hosts_fit && labels_fit
 }
 
-fn fate(spec: &OperationSpec, owner: &Owner<'_>, host: &Host, guest: &Guest) -> (Option<Verdict>, String) {
+fn fate(
+    spec: &OperationSpec,
+    guard: &Guard,
+    owner: &Owner<'_>,
+    host: &Host,
+    guest: &Guest,
+) -> (Option<Verdict>, String) {
     let excluded =
         |glob: &curfew_types::glob::Glob| glob.matches(&guest.name) || glob.matches(guest.id.as_str());
     if spec.selection.exclude.iter().any(excluded) {
@@ -167,6 +191,10 @@ fn fate(spec: &OperationSpec, owner: &Owner<'_>, host: &Host, guest: &Guest) -> 
             Reason::Excluded,
             "excluded by the request".into(),
         );
+    }
+    if let Some(verdict) = guard.verdict(&guest.id) {
+        let why = verdict.message.clone();
+        return (Some(verdict), why);
     }
     if let Owner::Conflict(hosts) = owner {
         let hosts: Vec<&str> = hosts.iter().map(|host| host.as_str()).collect();
@@ -206,7 +234,7 @@ fn left_out(outcome: Outcome, code: StatusCode, reason: Reason, why: String) -> 
 }
 
 /// FNV-1a over hosts, ids and whether each guest is in: stable across versions and machines.
-fn digest(guests: &[PlannedGuest]) -> u64 {
+pub(crate) fn digest(guests: &[PlannedGuest]) -> u64 {
     let mut digest = curfew_types::digest::Fnv1a::default();
     for guest in guests {
         digest.write(guest.host.as_str().as_bytes());

@@ -1,12 +1,15 @@
 //! Starting an operation: validate against the fleet, fix the set of guests, write it down.
 
-use crate::core::Core;
+use crate::core::{Core, PlantedBug};
 use crate::operation::Operation;
 use crate::record::{Record, Started, TargetGuest, TargetHost};
 use crate::select::{self, Plan};
 use crate::timer::Timer;
 use crate::view::OperationView;
-use curfew_types::{Now, OperationId, OperationSpec, TaskId, Violation};
+use crate::waves;
+use curfew_types::operation::{EventKind, Standing};
+use curfew_types::{GuestId, Mono, Now, OperationId, OperationSpec, Spread, TaskId, Violation};
+use std::collections::HashSet;
 
 /// Why an operation cannot start. Nothing is stored then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +29,32 @@ pub enum StartError {
     /// The controller is stopping (`VM_E_APP_SHUTTING_DOWN`).
     #[error("the controller is shutting down; ask again when it is back")]
     ShuttingDown,
+    /// The fleet is frozen.
+    #[error("{by} froze the fleet: {reason}; nothing starts until `curfew unfreeze`")]
+    Frozen {
+        /// Who froze it.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Not as many guests as the caller expects.
+    #[error("{found} guests would be logged off, and {expected} were expected; `curfew preview` shows which")]
+    CountDiffers {
+        /// As the caller says.
+        expected: u64,
+        /// As it would be.
+        found: u64,
+    },
+    /// Not the set of guests that the caller has seen.
+    #[error(
+        "the set of guests has changed since the preview: its digest is {found:016x}, not {expected:016x}; look again"
+    )]
+    DigestDiffers {
+        /// As the caller says.
+        expected: u64,
+        /// As it is.
+        found: u64,
+    },
     /// The store cannot be written, so nothing new starts.
     #[error("the controller's store is away, so nothing new starts; ask again when it is back")]
     StoreAway,
@@ -37,40 +66,64 @@ impl StartError {
     }
 }
 
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct StartRequest {
+    /// Who asks: the name in the client's certificate.
+    pub requester: String,
+    /// What, validated.
+    pub spec: OperationSpec,
+    /// Of all that is selected, only these: what an earlier operation left.
+    pub only: Option<HashSet<GuestId>>,
+    /// How many guests the caller expects to be logged off.
+    pub expected_count: Option<u64>,
+    /// The digest of the set that the caller has seen.
+    pub expected_digest: Option<u64>,
+    /// Random bits, for the id and the seed.
+    pub entropy: u64,
+}
+
 impl Core {
-    /// Says what `spec` would do now, without doing it.
+    /// Says what `spec` would do now, to `only` these guests if they are given, without doing it.
     ///
     /// # Errors
     /// When the selection cannot be met.
-    pub fn plan(&self, spec: &OperationSpec) -> Result<Plan, StartError> {
-        select::plan(&self.fleet, spec)
+    pub fn plan(&self, spec: &OperationSpec, only: Option<&HashSet<GuestId>>) -> Result<Plan, StartError> {
+        let mut guests = select::guests(&self.fleet, &self.guard, spec, only)?;
+        let wave_sizes = waves::draw(&mut guests, &spec.rollout, spec.rollout.seed);
+        let digest = select::digest(&guests);
+        let included: u64 = wave_sizes.iter().sum();
+        let needs_approval = self.settings.approval.applies(included, self.fleet.guest_count() as u64);
+        Ok(Plan { guests, digest, wave_sizes, needs_approval, blocked_by: self.blocked_by() })
     }
 
-    /// Starts an operation. The answer may be given once the turn's records are stored.
+    /// Starts an operation, or lets it wait for its approval. The answer may be given once the turn's records are stored.
     ///
     /// The same request id and body of the same requester answers with the operation that it started, as long as
     /// that is in memory; the shell looks for older ones in the store first.
     ///
     /// # Errors
-    /// When the selection cannot be met, the request id was used for something else, or nothing new starts now.
-    pub fn start(
-        &mut self,
-        now: Now,
-        requester: &str,
-        spec: OperationSpec,
-        entropy: u64,
-    ) -> Result<OperationView, StartError> {
-        if let Some(existing) = self.find_request(requester, &spec) {
+    /// When the selection cannot be met or is not what was expected, the request id was used for something else, or
+    /// nothing new starts now.
+    pub fn start(&mut self, now: Now, request: StartRequest) -> Result<OperationView, StartError> {
+        let StartRequest { requester, mut spec, only, expected_count, expected_digest, mut entropy } =
+            request;
+        if let Some(existing) = self.find_request(&requester, &spec) {
             return existing;
         }
-        if self.stopping {
-            return Err(StartError::ShuttingDown);
+        self.check_may_start()?;
+        // A seed that somebody may have to type again is short.
+        let seed = spec.rollout.seed.unwrap_or((entropy >> 16) & 0xffff_ffff);
+        let given = spec.rollout.seed.replace(seed);
+        let plan = self.plan(&spec, only.as_ref())?;
+        spec.rollout.seed = given;
+        let included = plan.included() as u64;
+        if let Some(expected) = expected_count.filter(|expected| *expected != included) {
+            return Err(StartError::CountDiffers { expected, found: included });
         }
-        if self.store_away {
-            return Err(StartError::StoreAway);
+        if let Some(expected) = expected_digest.filter(|expected| *expected != plan.digest) {
+            return Err(StartError::DigestDiffers { expected, found: plan.digest });
         }
-        let plan = self.plan(&spec)?;
-        let mut entropy = entropy;
         let mut id = OperationId::new(now.wall, entropy);
         while self.operations.contains_key(&id) {
             entropy = entropy.wrapping_add(1);
@@ -78,27 +131,83 @@ impl Core {
         }
         let started = Started {
             id,
-            requester: requester.into(),
+            requester,
             created: now.wall,
             deadline: now.wall.plus(spec.deadline_ms),
             digest: plan.digest,
+            seed,
+            standing: Standing::running(spec.budgets),
             hosts: targets_by_host(&plan),
             spec,
         };
+        self.begin(now, started, plan, included);
+        self.operation(id).ok_or(StartError::ShuttingDown)
+    }
+
+    fn check_may_start(&self) -> Result<(), StartError> {
+        if self.stopping {
+            return Err(StartError::ShuttingDown);
+        }
+        if self.store_away {
+            return Err(StartError::StoreAway);
+        }
+        if let Some(freeze) = &self.freeze {
+            return Err(StartError::Frozen { by: freeze.by.clone(), reason: freeze.reason.clone() });
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, now: Now, mut started: Started, plan: Plan, included: u64) {
+        let id = started.id;
         let deadline = now.mono.plus(started.spec.deadline_ms);
-        let operation = Operation::new(&started, now.mono, deadline, self.epoch << 32);
-        self.record(Record::Started(Box::new(started)));
+        let operation = self.build_operation(&started, now.mono, deadline, self.epoch << 32);
         self.operations.insert(id, operation);
         self.timers.set(deadline, Timer::Deadline { operation: id });
-        for (index, guest) in (0..).zip(plan.guests) {
-            if let Some(verdict) = guest.left_out {
-                self.finish(TaskId { operation: id, index }, verdict);
+        if plan.needs_approval {
+            self.wait_for_approval(now, id, included);
+            if let Some(operation) = self.operations.get(&id) {
+                started.standing = operation.standing.clone();
             }
+            let why = started.standing.why.clone();
+            self.record(Record::Started(Box::new(started)));
+            self.steer(now, id, EventKind::ApprovalAsked, None, why);
+        } else {
+            self.record(Record::Started(Box::new(started)));
+            for (index, guest) in (0..).zip(plan.guests) {
+                if let Some(verdict) = guest.left_out {
+                    self.finish(TaskId { operation: id, index }, verdict);
+                }
+            }
+            self.make_hosts_ready(now, id);
         }
-        self.make_hosts_ready(now, id);
         self.touch(id);
         self.settle(now);
-        self.operation(id).ok_or(StartError::ShuttingDown)
+    }
+
+    /// The operation in memory, with the values that the limited labels have now.
+    pub(crate) fn build_operation(
+        &self,
+        started: &Started,
+        since: Mono,
+        deadline: Mono,
+        revision: u64,
+    ) -> Operation {
+        let no_spread = self.planted(PlantedBug::IgnoresSpread);
+        let spread = if no_spread { &[] } else { started.spec.rollout.spread.as_slice() };
+        Operation::new(started, since, deadline, revision, |host, target| {
+            let value = |limit: &Spread| {
+                let value = self.fleet.hosts.get(host).and_then(|entry| {
+                    let guest = entry.guests.get(&target.id)?;
+                    self.fleet.label(host, entry, guest, &limit.label)
+                });
+                let name = value.map_or_else(
+                    || format!("no {}", limit.label),
+                    |value| format!("{}={value}", limit.label),
+                );
+                (name, limit.max)
+            };
+            spread.iter().map(value).collect()
+        })
     }
 
     fn find_request(
@@ -118,10 +227,10 @@ impl Core {
     }
 }
 
-fn targets_by_host(plan: &Plan) -> Vec<TargetHost> {
+pub(crate) fn targets_by_host(plan: &Plan) -> Vec<TargetHost> {
     let mut hosts: Vec<TargetHost> = Vec::new();
     for (index, planned) in (0..).zip(&plan.guests) {
-        let guest = TargetGuest { id: planned.id.clone(), name: planned.name.clone() };
+        let guest = TargetGuest { id: planned.id.clone(), name: planned.name.clone(), wave: planned.wave };
         match hosts.last_mut().filter(|last| last.host == planned.host) {
             Some(last) => last.guests.push(guest),
             None => hosts.push(TargetHost { host: planned.host.clone(), first: index, guests: vec![guest] }),

@@ -17,6 +17,12 @@ pub(crate) enum Timer {
     Deadline { operation: OperationId },
     /// An ended operation may leave memory.
     Forget { operation: OperationId },
+    /// The pause before an operation's next wave may be over.
+    NextWave { operation: OperationId },
+    /// Nobody may have approved an operation in time.
+    Approval { operation: OperationId },
+    /// A hold may be over.
+    HoldsOver,
 }
 
 impl Timer {
@@ -28,6 +34,9 @@ impl Timer {
             Timer::HostAway { .. } => "host away",
             Timer::Deadline { .. } => "operation deadline",
             Timer::Forget { .. } => "forget an ended operation",
+            Timer::NextWave { .. } => "pause between waves over",
+            Timer::Approval { .. } => "approval over",
+            Timer::HoldsOver => "a hold over",
         }
     }
 }

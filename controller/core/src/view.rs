@@ -2,9 +2,11 @@
 
 use crate::core::Core;
 use crate::operation::{Operation, Task};
+use crate::record::SLOWEST_MAX;
+use curfew_types::operation::Standing;
 use curfew_types::{
-    GuestId, HostName, OperationId, OperationSpec, OperationState, SessionCounts, Stage, TaskId, Verdict,
-    WallTime,
+    Amount, GuestId, HostName, Now, OperationId, OperationSpec, OperationState, Outcome, OutcomeClass,
+    Reason, SessionCounts, Stage, TaskId, Verdict, WallTime,
 };
 
 /// An operation as it stands.
@@ -40,6 +42,57 @@ pub struct OperationView {
     pub late_findings: u64,
     /// Who asked for the cancel, if anybody did.
     pub cancelled_by: Option<String>,
+    /// What operators, budgets and waves have made of it.
+    pub standing: Standing,
+    /// The seed that drew the guests of the first waves.
+    pub seed: u64,
+    /// Its waves; empty where there is one.
+    pub waves: Vec<WaveView>,
+    /// The failure budgets in force.
+    pub budgets: Vec<BudgetView>,
+    /// What the whole operation waits for, with what to do; empty while tasks run.
+    pub waiting_for: String,
+    /// Ended tasks by outcome and reason.
+    pub reasons: Vec<(Outcome, Reason, u64)>,
+}
+
+/// How a wave stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaveView {
+    /// How many guests it has.
+    pub tasks: u64,
+    /// How many of them have their outcome.
+    pub ended: u64,
+    /// Whether its guests may start.
+    pub begun: bool,
+}
+
+/// How a failure budget stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetView {
+    /// What it counts.
+    pub class: OutcomeClass,
+    /// As it was given.
+    pub budget: Amount,
+    /// How many tasks that is.
+    pub allowed: u64,
+    /// How many tasks ended so.
+    pub spent: u64,
+}
+
+/// A task that takes long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlowTask {
+    /// Its place in the operation.
+    pub index: u32,
+    /// The guest's name.
+    pub name: String,
+    /// Its host.
+    pub host: HostName,
+    /// How far it has come.
+    pub stage: Stage,
+    /// Milliseconds from its order to its outcome, or to now.
+    pub elapsed_ms: u64,
 }
 
 impl OperationView {
@@ -76,7 +129,7 @@ pub struct TaskView {
 impl Core {
     /// The operation, if it is in memory: every one that has not ended is.
     pub fn operation(&self, id: OperationId) -> Option<OperationView> {
-        self.operations.get(&id).map(view_of)
+        self.operations.get(&id).map(|operation| self.view_of(operation))
     }
 
     /// The operation's revision, if it is in memory.
@@ -86,7 +139,7 @@ impl Core {
 
     /// Every operation in memory, oldest first.
     pub fn operations(&self) -> impl Iterator<Item = OperationView> {
-        self.operations.values().map(view_of)
+        self.operations.values().map(|operation| self.view_of(operation))
     }
 
     /// The task, if its operation is in memory.
@@ -132,48 +185,69 @@ impl Core {
             sessions: task.verdict.as_ref().map_or(task.sessions, |verdict| verdict.sessions),
             verdict: task.verdict.as_deref().cloned(),
             waiting_for: if task.stage == Stage::Queued {
-                self.waiting_for(operation, index, task)
+                self.task_waits_for(operation, index, task)
             } else {
                 String::new()
             },
         }
     }
 
-    fn waiting_for(&self, operation: &Operation, index: u32, task: &Task) -> String {
-        let own = TaskId { operation: operation.id, index };
-        if let Some(other) = self.busy.get(&task.guest).filter(|other| **other != own) {
-            return format!("task {other} of the same guest");
-        }
-        let host = &operation.hosts[task.host as usize].name;
-        if !self.fleet.is_connected(host) {
-            return format!("host {host} to connect");
-        }
-        if self.store_away {
-            return "the store to come back".into();
-        }
-        match operation.spec.max_in_flight {
-            Some(limit) => format!("its turn: at most {limit} tasks run at a time"),
-            None => "its turn".into(),
-        }
+    /// The tasks that run for longest and those that took longest, the longest first, if the operation is in memory.
+    pub fn slowest(&self, now: Now, id: OperationId) -> Option<Vec<SlowTask>> {
+        let operation = self.operations.get(&id)?;
+        let running =
+            (0..).zip(&operation.tasks).filter(|(_, task)| task.handed && task.stage != Stage::Done);
+        let mut slow: Vec<(u32, u64)> =
+            running.map(|(index, task)| (index, now.mono.since(task.since))).collect();
+        slow.extend(&operation.slowest);
+        slow.sort_unstable_by_key(|(index, ms)| (std::cmp::Reverse(*ms), *index));
+        slow.truncate(SLOWEST_MAX);
+        let view = |(index, elapsed_ms)| {
+            let task = operation.task(index)?;
+            let host = operation.hosts[task.host as usize].name.clone();
+            Some(SlowTask { index, name: task.name.to_string(), host, stage: task.stage, elapsed_ms })
+        };
+        Some(slow.into_iter().filter_map(view).collect())
     }
-}
 
-fn view_of(operation: &Operation) -> OperationView {
-    OperationView {
-        id: operation.id,
-        spec: operation.spec.clone(),
-        requester: operation.requester.clone(),
-        state: operation.state,
-        created: operation.created,
-        deadline: operation.deadline_wall,
-        ended: operation.ended,
-        tasks: operation.tasks.len() as u64,
-        outcomes: operation.outcomes,
-        stages: operation.stages,
-        ended_well: operation.ended_well,
-        digest: operation.digest,
-        revision: operation.revision,
-        late_findings: operation.late_findings,
-        cancelled_by: operation.cancelled_by.clone(),
+    fn view_of(&self, operation: &Operation) -> OperationView {
+        let begun = |wave: usize| {
+            wave <= operation.standing.wave as usize && operation.state != OperationState::AwaitingApproval
+        };
+        let waves = operation.waves.iter().enumerate().filter(|_| operation.waves.len() > 1);
+        let budgets = OutcomeClass::ALL.into_iter().filter_map(|class| {
+            let budget = operation.standing.budgets.of(class)?;
+            let allowed = operation.allowed(class, &operation.standing.budgets)?;
+            Some(BudgetView { class, budget, allowed, spent: operation.spent(class) })
+        });
+        OperationView {
+            id: operation.id,
+            spec: operation.spec.clone(),
+            requester: operation.requester.clone(),
+            state: operation.state,
+            created: operation.created,
+            deadline: operation.deadline_wall,
+            ended: operation.ended,
+            tasks: operation.tasks.len() as u64,
+            outcomes: operation.outcomes,
+            stages: operation.stages,
+            ended_well: operation.ended_well,
+            digest: operation.digest,
+            revision: operation.revision,
+            late_findings: operation.late_findings,
+            cancelled_by: operation.cancelled_by.clone(),
+            standing: operation.standing.clone(),
+            seed: operation.seed,
+            waves: waves
+                .map(|(place, wave)| WaveView { tasks: wave.tasks, ended: wave.ended, begun: begun(place) })
+                .collect(),
+            budgets: budgets.collect(),
+            waiting_for: self.operation_waits_for(operation),
+            reasons: operation
+                .reasons
+                .iter()
+                .map(|((outcome, reason), tasks)| (*outcome, *reason, *tasks))
+                .collect(),
+        }
     }
 }

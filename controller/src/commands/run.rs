@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::history;
 use crate::pki::{Material, server_names};
 use crate::server::Controller;
 use crate::store::SqliteStore;
@@ -26,13 +27,18 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let store = Arc::new(SqliteStore::open(&dir.store()).await?);
     let heartbeat_ms = u64::try_from(config.heartbeat_interval.as_millis()).unwrap_or(u64::MAX);
-    let settings = Settings { heartbeat_ms, ..Settings::default() };
+    let settings = Settings { heartbeat_ms, approval: config.approval, ..Settings::default() };
     let mut controller = Controller::start(store.clone(), listener, settings).await?;
+    let forgetting = config.keep_history.map(|keep| tokio::spawn(history::keep(store.clone(), keep)));
     // Every arm may be cancelled: signals and the failure stay to be seen.
     tokio::select! {
         _ = terminated.recv() => tracing::info!("asked to stop by SIGTERM"),
         _ = interrupted.recv() => tracing::info!("asked to stop by SIGINT"),
         error = controller.failed() => return Err(error.into()),
+    }
+    if let Some(forgetting) = forgetting {
+        // Each of its steps is whole in itself; what is left is forgotten after the next start.
+        forgetting.abort();
     }
     controller.stop().await?;
     store.close().await;

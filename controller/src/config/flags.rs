@@ -1,4 +1,4 @@
-//! The settings as they are typed: one flag and one environment variable for each.
+//! The settings as they are typed: one flag and one environment variable for each that may differ from start to start.
 
 use std::path::PathBuf;
 

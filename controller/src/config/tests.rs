@@ -87,3 +87,47 @@ fn a_pki_of_ones_own_is_read_from_beside_the_file() {
     };
     assert_eq!(resolve(&Flags::default(), text).unwrap().pki, expected);
 }
+
+#[test]
+fn a_size_that_needs_a_second_person_is_read() {
+    let text = "keep_history = '90d'\n[approval]\nabove_guests = 5000\nabove_percent = 20\nexpires = '2h'";
+    let config = resolve(&Flags::default(), text).unwrap();
+    let rule =
+        ApprovalRule { above_guests: Some(5000), above_percent: Some(20), expires_ms: 2 * 60 * 60 * 1000 };
+    assert_eq!((config.approval, config.keep_history), (rule, Some(Duration::from_secs(90 * 24 * 60 * 60))));
+    let config = resolve(&Flags::default(), "[approval]\nabove_guests = 0").unwrap();
+    assert_eq!((config.approval.above_guests, config.approval.expires_ms), (Some(0), 24 * 60 * 60 * 1000));
+}
+
+#[test]
+fn an_approval_that_makes_no_sense_is_refused_with_what_to_write() {
+    let file = "/etc/curfew/controller.toml";
+    for (text, complaint_of) in [
+        (
+            "[approval]\nexpires = '1h'",
+            format!(
+                "approval in {file}: it names no size, so nothing would ever wait; set above_guests, above_percent or both"
+            ),
+        ),
+        (
+            "[approval]\nabove_percent = 101",
+            format!("approval.above_percent in {file}: 101 is more than everything; write 0 to 100"),
+        ),
+        (
+            "[approval]\nabove_guests = 1\nexpires = 'soon'",
+            format!("approval.expires in {file}: \"soon\" is not a time; write one such as 24h"),
+        ),
+        (
+            "[approval]\nabove_guests = 1\nexpires = '30d'",
+            format!("approval.expires in {file}: \"30d\" is out of range; write a time from 1m to 7d"),
+        ),
+        (
+            "keep_history = '1h'",
+            format!("keep_history in {file}: \"1h\" is out of range; write a time from 1d to 100y"),
+        ),
+    ] {
+        assert_eq!(complaint(text), complaint_of);
+    }
+    let unknown = complaint("[approval]\nabove = 5");
+    assert!(unknown.contains("unknown field `above`, expected one of `above_guests`"), "{unknown}");
+}

@@ -70,6 +70,8 @@ impl Turn {
                 Record::Finished { .. } => KillPoint::AfterFindingsStored.reach(),
                 Record::CancelRequested { .. } => KillPoint::AfterCancelStored.reach(),
                 Record::EpochRaised { .. }
+                | Record::Replanned(_)
+                | Record::Steered { .. }
                 | Record::Late { .. }
                 | Record::Ended { .. }
                 | Record::HostSeen { .. }
@@ -77,7 +79,12 @@ impl Turn {
                 | Record::Inventory { .. }
                 | Record::HostLabelled { .. }
                 | Record::GuestLabelled { .. }
-                | Record::HostRemoved { .. } => {}
+                | Record::HostRemoved { .. }
+                | Record::Held { .. }
+                | Record::Released { .. }
+                | Record::Protected { .. }
+                | Record::Unprotected { .. }
+                | Record::FreezeChanged { .. } => {}
             }
         }
     }

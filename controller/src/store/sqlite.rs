@@ -13,8 +13,10 @@ mod operation;
 mod prune;
 mod recover;
 mod rows;
+mod safeguards;
 mod schema;
 mod snapshot;
+mod steering;
 mod summary;
 mod tasks;
 #[cfg(test)]
@@ -26,6 +28,7 @@ pub use snapshot::{restore, snapshot};
 use super::{Error, OperationQuery, OperationSummary, Page, Pruned, Store, StoredTask, TaskQuery};
 use async_trait::async_trait;
 use curfew_controller_core::record::{Record, Recovered};
+use curfew_types::operation::OperationEvent;
 use curfew_types::{OperationId, WallTime};
 use fault::Fault;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -37,11 +40,15 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use write::Writer;
 
-/// The states of an operation as they are stored; [`STATE_REMOVING`] is seen by nobody but the pruning.
+/// The states of an operation as they are stored; [`STATE_REMOVING`] is seen by nobody but the pruning. A number is never
+/// used again, and their order says nothing: unfinished is what has no `ended_at`.
 const STATE_RUNNING: i64 = 1;
 const STATE_CANCELLING: i64 = 2;
 const STATE_ENDED: i64 = 3;
 const STATE_REMOVING: i64 = 4;
+const STATE_AWAITING_APPROVAL: i64 = 5;
+const STATE_PAUSED: i64 = 6;
+const STATE_HALTED: i64 = 7;
 
 /// Readers at a time: pages take about a millisecond, so a few serve thousands a second.
 const READERS: u32 = 4;
@@ -122,6 +129,12 @@ impl Store for SqliteStore {
     async fn task(&self, operation: OperationId, index: u32) -> Result<Option<StoredTask>, Error> {
         let query = TaskQuery { from: index, limit: 1, ..TaskQuery::default() };
         Ok(self.tasks(operation, &query).await?.items.into_iter().next().filter(|task| task.index == index))
+    }
+
+    async fn events(&self, operation: OperationId) -> Result<Vec<OperationEvent>, Error> {
+        steering::events(&self.readers, operation)
+            .await
+            .map_err(|fault| fault.during("read an operation's history"))
     }
 
     async fn prune(&self, before: WallTime) -> Result<Pruned, Error> {

@@ -1,10 +1,11 @@
 //! Builders of records: operations of any shape, verdicts, guests.
 
 use curfew_controller_core::record::{Record, Started, TargetGuest, TargetHost};
+use curfew_types::operation::{EventKind, OperationEvent, Standing};
 use curfew_types::outcome::RemainingSession;
 use curfew_types::{
-    GuestId, HostName, OperationId, OperationSpec, Outcome, Reason, Selection, SessionCounts, StatusCode,
-    Verdict, WallTime,
+    Budgets, GuestId, HostName, OperationId, OperationSpec, OperationState, Outcome, Reason, Selection,
+    SessionCounts, StatusCode, Verdict, WallTime,
 };
 
 /// When everything here begins.
@@ -27,11 +28,29 @@ pub(crate) fn operation_id(number: u64) -> OperationId {
     OperationId::new(BEGIN.plus(number), number)
 }
 
+/// How an operation stands in `state`, whatever else.
+pub(crate) fn standing(state: OperationState) -> Standing {
+    let why = format!("it is {}", state.as_str());
+    Standing { state, why, wave: 1, ..Standing::running(Budgets::default()) }
+}
+
+/// The operation was brought to stand so.
+pub(crate) fn steer(operation: OperationId, what: EventKind, to: &Standing, at: WallTime) -> Record {
+    let by = (what != EventKind::Halted).then(|| "carol".to_owned());
+    let event = OperationEvent { at, what, by, why: format!("{} it is", what.as_str()) };
+    Record::Steered { operation, event, standing: to.clone() }
+}
+
 /// An operation with as many guests on its hosts as `guests` says.
 pub(crate) fn started(number: u64, guests: &[u32]) -> Started {
     let mut first = 0;
     let hosts = guests.iter().zip(0_u32..).map(|(count, place)| {
-        let target = |n| TargetGuest { id: guest(place, n), name: format!("vm-{place}-{n}") };
+        let target = |n| TargetGuest {
+            id: guest(place, n),
+            name: format!("vm-{place}-{n}"),
+            // The first guest of every host is in the first wave.
+            wave: u8::from(n > 0),
+        };
         let target_host = TargetHost { host: host(place), first, guests: (0..*count).map(target).collect() };
         first += count;
         target_host
@@ -48,6 +67,8 @@ pub(crate) fn started(number: u64, guests: &[u32]) -> Started {
         created: BEGIN.plus(number),
         deadline: BEGIN.plus(number + 1000),
         digest: u64::MAX - number,
+        seed: u64::MAX / 3 + number,
+        standing: Standing::running(Budgets::default()),
         hosts,
     }
 }
@@ -87,7 +108,7 @@ pub(crate) fn finish(started: &Started, tasks: &[(u32, Verdict)], at: WallTime) 
 pub(crate) fn finish_all(started: &Started, at: WallTime) -> Vec<Record> {
     let tasks: Vec<_> = (0..started.task_count()).map(|index| (index, succeeded())).collect();
     let mut records = finish(started, &tasks, at);
-    records.push(Record::Ended { operation: started.id, at, revision: 7 });
+    records.push(Record::Ended { operation: started.id, at, revision: 7, slowest: Vec::new() });
     records
 }
 

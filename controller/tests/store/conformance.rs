@@ -127,7 +127,12 @@ pub(crate) async fn a_second_outcome_is_refused(place: &impl Place) {
 
 pub(crate) async fn an_operation_cannot_end_with_tasks_open(place: &impl Place) {
     let operation = started(1, &[3]);
-    let ended = Record::Ended { operation: operation.id, at: BEGIN, revision: 4 };
+    let ended = Record::Ended {
+        operation: operation.id,
+        at: BEGIN,
+        revision: 4,
+        slowest: vec![(2, u64::from(u32::MAX) + 1), (0, 5)],
+    };
     let store = place.open().await;
     append(&store, &[start(&operation)]).await;
     append(&store, &finish(&operation, &[(0, succeeded()), (2, succeeded())], BEGIN)).await;
@@ -138,6 +143,7 @@ pub(crate) async fn an_operation_cannot_end_with_tasks_open(place: &impl Place) 
     let summary = store.operation(operation.id).await.expect("an answer").expect("the operation");
     assert_eq!(summary.state, OperationState::Ended);
     assert_eq!(summary.ended.map(|ended| (ended.at, ended.revision)), Some((BEGIN, 4)));
+    assert_eq!(summary.slowest, [(2, u64::from(u32::MAX) + 1), (0, 5)]);
 }
 
 pub(crate) async fn records_about_what_is_not_there_are_refused(place: &impl Place) {
@@ -187,7 +193,7 @@ pub(crate) async fn late_findings_stand_beside_the_outcome(place: &impl Place) {
     assert_eq!(store.load().await.expect("a load").operations[0].late_findings, 1);
     let tasks: Vec<_> = (0..310).filter(|index| *index != 305).map(|index| (index, succeeded())).collect();
     let mut rest = finish(&operation, &tasks, BEGIN);
-    rest.push(Record::Ended { operation: operation.id, at: BEGIN, revision: 1 });
+    rest.push(Record::Ended { operation: operation.id, at: BEGIN, revision: 1, slowest: Vec::new() });
     append(&store, &rest).await;
     drop(store);
 

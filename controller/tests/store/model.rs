@@ -3,6 +3,7 @@
 use crate::build::place_of;
 use curfew_controller::store::{Cancelled, Ended, OperationSummary, StoredTask};
 use curfew_controller_core::record::{CancelScope, Record, RecoveredOperation, Started};
+use curfew_types::operation::{OperationEvent, Standing};
 use curfew_types::{OperationId, OperationState, Outcome, WallTime};
 use std::collections::BTreeMap;
 
@@ -19,6 +20,9 @@ pub(crate) struct Operation {
     pub(crate) tasks: Vec<StoredTask>,
     until: BTreeMap<u32, WallTime>,
     cancelled: Option<Cancelled>,
+    standing: Standing,
+    pub(crate) events: Vec<OperationEvent>,
+    slowest: Vec<(u32, u64)>,
     pub(crate) ended: Option<Ended>,
 }
 
@@ -28,6 +32,16 @@ impl Model {
         match record {
             Record::Started(started) => {
                 self.operations.insert(started.id, Operation::new(started));
+            }
+            Record::Replanned(started) => {
+                let operation = self.known(started.id);
+                let events = std::mem::take(&mut operation.events);
+                *operation = Operation { events, ..Operation::new(started) };
+            }
+            Record::Steered { operation, event, standing } => {
+                let operation = self.known(*operation);
+                operation.events.push(event.clone());
+                operation.standing = standing.clone();
             }
             Record::Handed { operation, tasks, until, .. } => {
                 let operation = self.known(*operation);
@@ -56,8 +70,10 @@ impl Model {
                 };
                 place.get_or_insert(cancelled);
             }
-            Record::Ended { operation, at, revision } => {
-                self.known(*operation).ended = Some(Ended { at: *at, revision: *revision });
+            Record::Ended { operation, at, revision, slowest } => {
+                let operation = self.known(*operation);
+                operation.ended = Some(Ended { at: *at, revision: *revision });
+                operation.slowest.clone_from(slowest);
             }
             other => panic!("the model knows operations only: {other:?}"),
         }
@@ -89,6 +105,7 @@ impl Operation {
                 guest: guest.id.clone(),
                 name: guest.name.clone(),
                 host: host.host.clone(),
+                wave: guest.wave,
                 handed: false,
                 cancelled: None,
                 verdict: None,
@@ -100,16 +117,36 @@ impl Operation {
             tasks: (0..started.task_count()).map(task).collect(),
             until: BTreeMap::new(),
             cancelled: None,
+            standing: started.standing.clone(),
+            events: Vec::new(),
+            slowest: Vec::new(),
             ended: None,
         }
+    }
+
+    /// Whether it may still get other guests.
+    pub(crate) fn is_waiting(&self) -> bool {
+        let touched = |task: &StoredTask| {
+            task.handed || task.cancelled.is_some() || task.verdict.is_some() || !task.late.is_empty()
+        };
+        self.standing.state == OperationState::AwaitingApproval
+            && self.cancelled.is_none()
+            && !self.tasks.iter().any(touched)
     }
 
     /// The recount that the store's counters must equal.
     pub(crate) fn summary(&self) -> OperationSummary {
         let mut outcomes = [0; Outcome::ALL.len()];
+        let mut reasons = BTreeMap::new();
+        let mut waves = BTreeMap::new();
         let verdicts = || self.tasks.iter().filter_map(|task| task.verdict.as_ref());
         for (verdict, _) in verdicts() {
             outcomes[verdict.outcome.place()] += 1;
+            let reason = (verdict.outcome.place(), verdict.reason.as_str());
+            reasons.entry(reason).or_insert((verdict.outcome, verdict.reason, 0)).2 += 1;
+        }
+        for task in &self.tasks {
+            *waves.entry(task.wave).or_default() += 1;
         }
         let started = &self.started;
         OperationSummary {
@@ -124,8 +161,13 @@ impl Operation {
             state: match (&self.cancelled, self.ended) {
                 (_, Some(_)) => OperationState::Ended,
                 (Some(_), None) => OperationState::Cancelling,
-                (None, None) => OperationState::Running,
+                (None, None) => self.standing.state,
             },
+            seed: started.seed,
+            standing: self.standing.clone(),
+            wave_sizes: waves.into_values().collect(),
+            reasons: reasons.into_values().collect(),
+            slowest: self.slowest.clone(),
             outcomes,
             ended_well: verdicts().filter(|(verdict, _)| verdict.ended_well()).count() as u64,
             late_findings: self.late_findings(),
@@ -141,7 +183,7 @@ impl Operation {
     fn recovered(&self) -> RecoveredOperation {
         let ended = |task: &StoredTask| task.verdict.clone().map(|(verdict, _)| (task.index, verdict));
         RecoveredOperation {
-            started: self.started.clone(),
+            started: Started { standing: self.standing.clone(), ..self.started.clone() },
             handed: self.until.iter().map(|(index, until)| (*index, *until)).collect(),
             finished: self.tasks.iter().filter_map(ended).collect(),
             cancelled_by: self.cancelled.as_ref().map(|cancelled| cancelled.by.clone()),

@@ -1,11 +1,12 @@
 //! Random turns, restarts and prunings, each checked against the model.
 
-use crate::build::{BEGIN, finish, late, place_of, start, started, verdict};
+use crate::build::{BEGIN, finish, late, place_of, standing, start, started, steer, verdict};
 use crate::conformance::Place;
 use crate::model::{Model, Operation};
 use curfew_controller::store::{Store, TaskQuery};
-use curfew_controller_core::record::{CancelScope, Record};
-use curfew_types::WallTime;
+use curfew_controller_core::record::{CancelScope, Record, Started};
+use curfew_types::operation::EventKind;
+use curfew_types::{OperationState, WallTime};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -14,6 +15,15 @@ use std::sync::Arc;
 enum Step {
     Start {
         guests: Vec<u32>,
+        waiting: bool,
+    },
+    Replan {
+        operation: usize,
+        guests: Vec<u32>,
+    },
+    Steer {
+        operation: usize,
+        state: usize,
     },
     Hand {
         operation: usize,
@@ -47,8 +57,11 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let operation = || 0_usize..6;
+    let guests = || prop::collection::vec(0_u32..300, 1..5);
     prop_oneof![
-        2 => prop::collection::vec(0_u32..300, 1..5).prop_map(|guests| Step::Start { guests }),
+        2 => (guests(), any::<bool>()).prop_map(|(guests, waiting)| Step::Start { guests, waiting }),
+        1 => (operation(), guests()).prop_map(|(operation, guests)| Step::Replan { operation, guests }),
+        2 => (operation(), 0_usize..4).prop_map(|(operation, state)| Step::Steer { operation, state }),
         2 => (operation(), any::<u32>(), 0_u32..400)
             .prop_map(|(operation, first, count)| Step::Hand { operation, first, count }),
         6 => (operation(), any::<u32>(), 1_u32..40, any::<u8>())
@@ -95,11 +108,30 @@ impl Run {
         self.now += 1;
         let at = self.at();
         match step {
-            Step::Start { guests } => {
+            Step::Start { guests, waiting } => {
                 self.begun += 1;
-                let mut guests = guests.clone();
-                guests[0] += 1;
-                self.push(start(&started(self.begun, &guests)));
+                let mut begun = started(self.begun, &not_empty(guests));
+                if *waiting {
+                    begun.standing = standing(OperationState::AwaitingApproval);
+                }
+                self.push(start(&begun));
+            }
+            Step::Replan { operation, guests } => {
+                let Some(picked) = self.pick(*operation, true).filter(Operation::is_waiting) else { return };
+                let Started { id, spec, created, .. } = picked.started;
+                let standing = standing(OperationState::AwaitingApproval);
+                let other = started(self.now, &not_empty(guests));
+                self.push(Record::Replanned(Box::new(Started { id, spec, created, standing, ..other })));
+            }
+            Step::Steer { operation, state } => {
+                let Some(picked) = self.pick(*operation, true) else { return };
+                let (what, state) = [
+                    (EventKind::Resumed, OperationState::Running),
+                    (EventKind::Paused, OperationState::Paused),
+                    (EventKind::Halted, OperationState::Halted),
+                    (EventKind::SetGrew, OperationState::AwaitingApproval),
+                ][*state];
+                self.push(steer(picked.started.id, what, &standing(state), at));
             }
             Step::Hand { operation, first, count } => {
                 let Some(picked) = self.pick(*operation, true) else { return };
@@ -131,7 +163,8 @@ impl Run {
             Step::End { operation } => {
                 let Some(picked) = self.pick(*operation, true) else { return };
                 self.finish(&picked, 0, 1, 0);
-                self.push(Record::Ended { operation: picked.started.id, at, revision: self.now });
+                let slowest = vec![(0, self.now)];
+                self.push(Record::Ended { operation: picked.started.id, at, revision: self.now, slowest });
             }
             Step::Turn | Step::Restart | Step::Prune => {}
         }
@@ -145,6 +178,13 @@ impl Run {
             self.push(record);
         }
     }
+}
+
+/// At least one guest.
+fn not_empty(guests: &[u32]) -> Vec<u32> {
+    let mut guests = guests.to_vec();
+    guests[0] += 1;
+    guests
 }
 
 /// Runs random sequences on stores that `new` makes.
@@ -183,6 +223,7 @@ async fn check(store: &Arc<dyn Store>, model: &Model) {
     assert_eq!(store.load().await.expect("a load").operations, model.recovered());
     for (id, operation) in &model.operations {
         assert_eq!(store.operation(*id).await.expect("an answer"), Some(operation.summary()));
+        assert_eq!(store.events(*id).await.expect("events"), operation.events);
         let all = TaskQuery { limit: u32::MAX, ..TaskQuery::default() };
         assert_eq!(store.tasks(*id, &all).await.expect("tasks").items, operation.tasks);
         let not_well = TaskQuery { only_not_well: true, ..all };

@@ -1,7 +1,7 @@
-//! Taking tasks back: each is answered with how far it had come, once that is certain.
+//! Taking tasks back and stopping them: each is answered with how far it had come, once that is certain.
 
 use crate::core::Core;
-use crate::run::{Phase, key};
+use crate::run::{Phase, Stop, key};
 use crate::verdicts;
 use curfew_types::agent::Cancel;
 use curfew_types::{Now, TaskId};
@@ -11,7 +11,11 @@ impl Core {
         for task in cancel.tasks {
             let id = key(cancel.operation, task.index);
             if self.runs.contains_key(&id) {
-                self.cancel_run(now, id);
+                if cancel.only_unaccepted {
+                    self.tell_progress(id);
+                } else {
+                    self.stop_run(now, id, Stop::Cancelled);
+                }
             } else if self.finished.contains_key(&id) {
                 self.say_outcome_again(id);
             } else {
@@ -20,17 +24,17 @@ impl Core {
         }
     }
 
-    fn cancel_run(&mut self, now: Now, id: TaskId) {
+    /// Lets a run ask nobody any more, and ends it once it is certain what it did.
+    pub(crate) fn stop_run(&mut self, now: Now, id: TaskId, stop: Stop) {
         let Some(run) = self.runs.get_mut(&id) else { return };
-        run.cancel = true;
-        let ending_is_out = run.call.is_some() && matches!(run.phase, Phase::Ending { .. });
-        if ending_is_out {
+        run.stop.get_or_insert(stop);
+        if run.is_asking() {
             // What it did is not known yet; its answer decides which of the three words is true.
             return;
         }
         let any_asked = run.acting.as_ref().is_some_and(crate::run::Acting::any_asked);
         if !any_asked {
-            let verdict = verdicts::cancelled(run);
+            let verdict = verdicts::stopped(run);
             self.finish(now, id, verdict, false);
         } else if run.phase != Phase::Verifying {
             // One more look, so that the counts are what was seen.

@@ -7,6 +7,7 @@ use crate::follow_up::FollowUp;
 use crate::ledger::Entry;
 use crate::outbox::Outbox;
 use crate::run::{Phase, Run};
+use crate::safeguards::Guarding;
 use curfew_types::agent::{Finding, Hello, LedgerMark, Report, TaskProgress};
 use curfew_types::{GuestId, Mono, Now, TaskId, Verdict, WallTime};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -57,6 +58,12 @@ pub enum PlantedBug {
     TakesOldEpoch,
     /// Orders do not expire (invariants 7 and 10).
     IgnoresExpiry,
+    /// Guests that are held are worked on all the same (invariant 6).
+    IgnoresHolds,
+    /// Sessions of protected users are ended all the same (invariant 6).
+    IgnoresProtection,
+    /// Safeguards are confirmed when they come in, while something that goes against them is on its way (invariant 6).
+    ConfirmsSafeguardsEarly,
 }
 
 /// An outcome that is remembered, so that a repeated order finds its task.
@@ -82,6 +89,8 @@ struct Call {
 pub struct Core {
     pub(crate) settings: Settings,
     pub(crate) boot: String,
+    /// Both clocks when this core began.
+    began: Now,
     pub(crate) mark: LedgerMark,
     /// The ledger's counter as this process found it, until a controller has judged it.
     pub(crate) found: Option<u64>,
@@ -94,6 +103,7 @@ pub struct Core {
     pub(crate) outbox: Outbox,
     pub(crate) acknowledged: u64,
     pub(crate) stopping: bool,
+    pub(crate) guarding: Guarding,
     /// Which task a call that is out belongs to, and whether it is a follow-up's.
     pub(crate) calls: HashMap<u64, (TaskId, bool)>,
     next_call: u64,
@@ -107,10 +117,11 @@ pub struct Core {
 }
 
 impl Core {
-    pub(crate) fn with(settings: Settings, boot: String, incarnation: u64) -> Core {
+    pub(crate) fn with(now: Now, settings: Settings, boot: String, incarnation: u64) -> Core {
         Core {
             settings,
             boot,
+            began: now,
             mark: LedgerMark { incarnation, counter: 0 },
             found: None,
             epoch_seen: 0,
@@ -121,6 +132,7 @@ impl Core {
             outbox: Outbox::default(),
             acknowledged: 0,
             stopping: false,
+            guarding: Guarding::default(),
             calls: HashMap::new(),
             next_call: 1,
             calls_of_turn: Vec::new(),
@@ -141,6 +153,7 @@ impl Core {
             }
             Event::Ordered(order) => self.handle_order(now, order),
             Event::CancelAsked(cancel) => self.handle_cancel(now, cancel),
+            Event::Safeguarded(safeguards) => self.handle_safeguards(now, safeguards),
             Event::Acknowledged(sequence) => self.handle_acknowledged(now, sequence),
             Event::Listed { call, result } => match self.calls.remove(&call) {
                 Some((task, false)) => self.run_listed(now, task, call, result),
@@ -160,6 +173,7 @@ impl Core {
     pub fn end_turn(&mut self, now: Now) {
         self.advance_due(now);
         self.follow_up_due(now);
+        self.confirm_safeguards(now);
         self.release_calls(now);
         if !self.connected {
             return;
@@ -167,10 +181,17 @@ impl Core {
         if self.resend_at.is_some_and(|at| at <= now.mono) {
             self.outbox.rewind();
         }
-        while self.outbox.has_unsent() || !self.progress.is_empty() {
+        while self.outbox.has_unsent() || !self.progress.is_empty() || self.guarding.untold {
             let (first_sequence, findings) = self.outbox.take_unsent();
             let progress = std::mem::take(&mut self.progress).into_values().collect();
-            self.push(Action::Send(Report { progress, first_sequence, findings, ledger: self.mark }));
+            self.guarding.untold = false;
+            self.push(Action::Send(Report {
+                progress,
+                first_sequence,
+                findings,
+                ledger: self.mark,
+                safeguards: self.guarding.in_force,
+            }));
         }
         // Counted from the oldest finding that is out: reports of progress must not put it off.
         if self.outbox.is_empty() {
@@ -194,7 +215,7 @@ impl Core {
         let follow_ups = self.follow_ups.values().filter_map(FollowUp::timeout);
         let resend =
             self.resend_at.filter(|_| self.connected).map(|at| (at, "findings were not acknowledged"));
-        runs.chain(follow_ups).chain(resend).min()
+        runs.chain(follow_ups).chain(resend).chain(self.guarding.timeout()).min()
     }
 
     /// What to say first on a new stream.
@@ -214,6 +235,7 @@ impl Core {
             unfinished: self.runs.iter().map(progress).collect(),
             first_pending_sequence: self.outbox.first_pending(),
             inventory_digest,
+            safeguards: self.guarding.in_force,
         }
     }
 
@@ -363,11 +385,16 @@ impl Core {
 
     /// Forgets outcomes that no repeated order can ask for any more. Call it now and then, before rewriting the
     /// ledger.
+    ///
+    /// Their age is counted on the wall clock, since they outlive boots, but never faster than the other clock has run
+    /// since this core began: a wall clock that is set ahead forgets nothing.
     pub fn forget_old(&mut self, now: Now) {
+        let Now { mono, wall } = self.began;
+        let wall = now.wall.min(wall.plus(now.mono.since(mono)));
         let keep = i64::try_from(curfew_types::agent::REMEMBER_FINISHED_MS).unwrap_or(i64::MAX);
         let (outbox, follow_ups) = (&self.outbox, &self.follow_ups);
         self.finished.retain(|id, remembered| {
-            now.wall.0.saturating_sub(remembered.at.0) < keep
+            wall.0.saturating_sub(remembered.at.0) < keep
                 || outbox.holds_outcome(id.operation, id.index)
                 || follow_ups.contains_key(id)
         });

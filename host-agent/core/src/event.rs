@@ -1,7 +1,7 @@
 //! What happens to the core from outside.
 
 use crate::call::{EndReply, Error, SessionList};
-use curfew_types::agent::{Cancel, Order};
+use curfew_types::agent::{Cancel, Order, Safeguards};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Event {
     Ordered(Order),
     /// The controller takes tasks back.
     CancelAsked(Cancel),
+    /// The controller said what no operation may touch.
+    Safeguarded(Safeguards),
     /// Findings up to this number are stored.
     Acknowledged(u64),
     /// A provider answered a listing.

@@ -27,11 +27,7 @@ pub(crate) struct FollowUp {
 impl FollowUp {
     /// A follow-up of a run that ends now.
     pub(crate) fn after(now: Now, settings: &Settings, run: &Run) -> FollowUp {
-        let acting = run.acting.as_ref().map(|acting| Acting {
-            guest_boot: acting.guest_boot.clone(),
-            targets: acting.targets.clone(),
-            ..*acting
-        });
+        let acting = run.acting.clone();
         let remaining_told = acting.as_ref().is_some_and(|acting| acting.seen);
         FollowUp::new(now, settings, run.guest.clone(), acting, remaining_told)
     }

@@ -3,7 +3,8 @@
 use crate::core::{Core, PlantedBug};
 use crate::ledger::Entry;
 use crate::run::{Phase, Run, key};
-use curfew_types::agent::{Finding, Order, OrderedTask};
+use crate::verdicts;
+use curfew_types::agent::{Finding, Order, OrderedTask, SafeguardsMark};
 use curfew_types::{GuestId, Mono, Now, Outcome, Reason, StatusCode, TaskId, Verdict};
 
 /// Options this agent knows, as an order names them. The plain logoff needs none.
@@ -28,6 +29,16 @@ impl Core {
             self.note(true, format!("refused an order of {operation}: its time was over when it came"));
             return;
         }
+        let (needed, own) = (order.safeguards, self.guarding.taken.mark);
+        if needed > own {
+            // They are on their way; the controller says what was not accepted again.
+            let of = |mark: SafeguardsMark| format!("{}.{}", mark.epoch, mark.revision);
+            let (needed, own) = (of(needed), of(own));
+            let why =
+                format!("it was given under safeguards {needed}, and {own} are the newest that came here");
+            self.note(false, format!("left an order of {operation}: {why}"));
+            return;
+        }
         if order.epoch > self.epoch_seen {
             self.epoch_seen = order.epoch;
             self.write(Entry::EpochSeen { epoch: order.epoch });
@@ -41,6 +52,8 @@ impl Core {
                 self.tell_progress(id);
             } else if self.finished.contains_key(&id) && !self.planted(PlantedBug::RunsFinishedTaskAgain) {
                 self.say_outcome_again(id);
+            } else if self.is_held(&task.guest) {
+                self.conclude(now, id, task.guest, verdicts::held(), false);
             } else if let Some(option) = &unknown {
                 let why = format!("this agent does not know the option {option:?}; upgrade it");
                 let code = StatusCode::AdditionsFeatureNotAvail;

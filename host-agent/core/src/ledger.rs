@@ -4,8 +4,8 @@
 //! person can read what an agent had promised.
 
 use crate::run::Target;
-use curfew_types::agent::{Finding, OrderedTask};
-use curfew_types::{GuestId, Mono, OperationId, Verdict, WallTime};
+use curfew_types::agent::{Finding, OrderedTask, Safeguards};
+use curfew_types::{GuestId, Mono, OperationId, SessionKey, Verdict, WallTime};
 use serde::{Deserialize, Serialize};
 
 /// One entry.
@@ -53,6 +53,9 @@ pub enum Entry {
         guest_boot: String,
         /// The sessions that are to end.
         targets: Vec<Target>,
+        /// Sessions of protected users, which are left alone and are not new either.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        excluded: Vec<SessionKey>,
     },
     /// A task has its outcome, which stands in the outbox under `sequence`.
     Finished {
@@ -86,6 +89,11 @@ pub enum Entry {
         operation: OperationId,
         /// The task.
         index: u32,
+    },
+    /// What no operation may touch, as the controller said it last. From here on it is heeded.
+    Safeguarded {
+        /// All of it.
+        safeguards: Safeguards,
     },
     /// The controller has stored every finding up to here.
     Acknowledged {

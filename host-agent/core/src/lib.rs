@@ -17,6 +17,7 @@ pub mod ledger;
 mod outbox;
 mod recover;
 mod run;
+mod safeguards;
 mod steps;
 mod verdicts;
 

@@ -5,7 +5,7 @@ use crate::follow_up::FollowUp;
 use crate::ledger::Entry;
 use crate::outbox::Outbox;
 use crate::run::{Acting, Run, key};
-use curfew_types::agent::{Finding, OrderedTask};
+use curfew_types::agent::{Finding, OrderedTask, Safeguards};
 use curfew_types::{Now, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +25,7 @@ struct Books {
     actings: BTreeMap<TaskId, Acting>,
     follow_ups: BTreeSet<TaskId>,
     findings: BTreeMap<u64, Finding>,
+    safeguards: Safeguards,
 }
 
 impl Core {
@@ -43,7 +44,7 @@ impl Core {
         for entry in entries {
             books.take(entry);
         }
-        let mut core = Core::with(settings, boot, incarnation);
+        let mut core = Core::with(now, settings, boot, incarnation);
         core.mark.counter = books.counter;
         core.found = Some(books.counter);
         core.epoch_seen = books.epoch_seen;
@@ -73,6 +74,7 @@ impl Core {
             }
             core.enqueue(now, id, run);
         }
+        core.recover_safeguards(now, books.safeguards);
         core
     }
 
@@ -83,6 +85,9 @@ impl Core {
             epoch_seen: self.epoch_seen,
             acknowledged: self.outbox.first_pending() - 1,
         }];
+        if self.guarding.taken != Safeguards::default() {
+            entries.push(Entry::Safeguarded { safeguards: self.guarding.taken.clone() });
+        }
         for (id, run) in &self.runs {
             entries.push(Entry::Accepted {
                 operation: id.operation,
@@ -142,12 +147,21 @@ impl Books {
                     self.runs.insert(key(operation, task.index), (boot.clone(), run));
                 }
             }
-            Entry::Acting { operation, index, at, guest_boot, mut targets } => {
+            Entry::Acting { operation, index, at, guest_boot, mut targets, excluded } => {
                 // Whether a target was asked before the crash cannot be told: it may have been.
                 for target in &mut targets {
                     target.asked = 1;
                 }
-                let acting = Acting { at, guest_boot, targets, new: 0, asked_at: at, rounds: 1, seen: false };
+                let acting = Acting {
+                    at,
+                    guest_boot,
+                    targets,
+                    excluded,
+                    new: 0,
+                    asked_at: at,
+                    rounds: 1,
+                    seen: false,
+                };
                 let id = key(operation, index);
                 match self.runs.get_mut(&id) {
                     Some((_, run)) => {
@@ -181,6 +195,14 @@ impl Books {
             Entry::FollowUpOver { operation, index } => {
                 self.follow_ups.remove(&key(operation, index));
             }
+            Entry::Safeguarded { safeguards } => {
+                for (_, run) in self.runs.values_mut() {
+                    if let Some(acting) = &mut run.acting {
+                        acting.spare(&safeguards);
+                    }
+                }
+                self.safeguards = safeguards;
+            }
             Entry::Acknowledged { sequence } => {
                 self.acknowledged = self.acknowledged.max(sequence);
                 self.findings = self.findings.split_off(&(sequence + 1));
@@ -202,5 +224,6 @@ fn acting_entry(id: TaskId, acting: &Acting) -> Entry {
         at: acting.at,
         guest_boot: acting.guest_boot.clone(),
         targets: acting.targets.clone(),
+        excluded: acting.excluded.clone(),
     }
 }

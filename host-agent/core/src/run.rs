@@ -17,6 +17,9 @@ pub struct Target {
     /// It was seen to be gone.
     #[serde(skip)]
     pub gone: bool,
+    /// Its user was protected after the act moment: it is not asked any more, and nobody waits for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub spared: bool,
 }
 
 /// What a run is doing.
@@ -33,6 +36,15 @@ pub(crate) enum Phase {
     },
     /// Looking whether the targets are gone.
     Verifying,
+}
+
+/// Who stopped a run before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The operation was cancelled.
+    Cancelled,
+    /// Its guest is held.
+    Held,
 }
 
 /// An accepted task without an outcome.
@@ -56,19 +68,22 @@ pub(crate) struct Run {
     pub(crate) pause_ms: u64,
     /// Who is to end; `None` before the act moment.
     pub(crate) acting: Option<Acting>,
-    pub(crate) cancel: bool,
+    /// It asks nobody any more, and ends when what it did is known. The first who stopped it stays here.
+    pub(crate) stop: Option<Stop>,
     pub(crate) last_error: Option<Error>,
     /// Errors without an explanation since the last success.
     pub(crate) unexplained: u32,
 }
 
 /// What the act moment fixed, and what has been seen since.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Acting {
     /// The act moment: the task's time counts from here.
     pub(crate) at: Mono,
     pub(crate) guest_boot: String,
     pub(crate) targets: Vec<Target>,
+    /// Sessions of users that were protected at the act moment: no targets.
+    pub(crate) excluded: Vec<SessionKey>,
     /// Sessions that began after the act moment, at the last look.
     pub(crate) new: u32,
     /// When the targets were last asked.
@@ -93,7 +108,7 @@ impl Run {
             next: accepted,
             pause_ms: 0,
             acting: None,
-            cancel: false,
+            stop: None,
             last_error: None,
             unexplained: 0,
         }
@@ -110,13 +125,25 @@ impl Run {
 
     /// Whether ending sessions is allowed at `now`.
     pub(crate) fn may_end(&self, now: Mono) -> bool {
-        !self.in_doubt && !self.cancel && now < self.expires && now < self.deadline
+        !self.in_doubt && self.stop.is_none() && now < self.expires && now < self.deadline
     }
 
     /// Whether any session may have been told to end: one was, or a request is out whose answer is not known.
     pub(crate) fn may_have_asked(&self) -> bool {
-        let is_asking = self.call.is_some() && matches!(self.phase, Phase::Ending { .. });
-        is_asking || self.acting.as_ref().is_some_and(Acting::any_asked)
+        self.is_asking() || self.acting.as_ref().is_some_and(Acting::any_asked)
+    }
+
+    /// Whether a request to end a session is out.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.call.is_some() && matches!(self.phase, Phase::Ending { .. })
+    }
+
+    /// Whether a request is out to end a session whose user has become protected meanwhile.
+    pub(crate) fn is_asking_a_spared_one(&self) -> bool {
+        let (Some(_), Phase::Ending { turn }, Some(acting)) = (self.call, self.phase, &self.acting) else {
+            return false;
+        };
+        acting.targets.get(turn).is_some_and(|target| target.spared)
     }
 
     pub(crate) fn counts(&self) -> SessionCounts {
@@ -128,12 +155,13 @@ impl Acting {
     pub(crate) fn counts(&self) -> SessionCounts {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let gone = self.targets.iter().filter(|target| target.gone).count();
+        let spared = self.targets.iter().filter(|target| !target.gone && target.spared).count();
         SessionCounts {
             found: count(self.targets.len()),
             ended: count(gone),
             forced: 0,
-            remaining: count(self.targets.len() - gone),
-            excluded: 0,
+            remaining: count(self.targets.len() - gone - spared),
+            excluded: count(spared + self.excluded.len()),
             new: self.new,
         }
     }
@@ -146,14 +174,17 @@ impl Acting {
         for target in &mut self.targets {
             target.gone = !present(&target.session);
         }
-        let is_target = |key: &SessionKey| self.targets.iter().any(|target| target.session == *key);
-        let new = list.sessions.iter().filter(|session| !is_target(&session.key)).count();
+        let was_there = |key: &SessionKey| {
+            self.targets.iter().any(|target| target.session == *key) || self.excluded.contains(key)
+        };
+        let new = list.sessions.iter().filter(|session| !was_there(&session.key)).count();
         self.new = u32::try_from(new).unwrap_or(u32::MAX);
         same_boot
     }
 
+    /// Whether every target is gone that is to go.
     pub(crate) fn all_gone(&self) -> bool {
-        self.targets.iter().all(|target| target.gone)
+        self.targets.iter().all(|target| target.gone || target.spared)
     }
 
     pub(crate) fn any_asked(&self) -> bool {

@@ -5,7 +5,7 @@ use crate::core::{Core, PlantedBug};
 use crate::ledger::Entry;
 use crate::run::{Acting, Phase, Run, Target};
 use crate::verdicts;
-use curfew_types::{Mono, Now, StatusCode, TaskId};
+use curfew_types::{Mono, Now, Session, SessionCounts, SessionKey, StatusCode, TaskId};
 
 /// First pause before looking again: container guests end a session in 20 to 100 ms.
 const FIRST_PAUSE_MS: u64 = 30;
@@ -58,12 +58,14 @@ impl Core {
 
     /// Asks the target at `turn`, or the next one that is not gone; after the last one it is time to look.
     fn ask(&mut self, now: Now, id: TaskId, turn: usize) {
+        let ignores_protection = self.planted(PlantedBug::IgnoresProtection);
         let until = self.runs.get(&id).map_or(now.mono, |run| self.until(now.mono, run));
         let Some(run) = self.runs.get_mut(&id) else { return };
         let may_end = run.may_end(now.mono);
         let Some(acting) = &mut run.acting else { return };
+        let to_ask = |target: &Target| !target.gone && (!target.spared || ignores_protection);
         let next =
-            (turn..acting.targets.len()).find(|place| !acting.targets[*place].gone).filter(|_| may_end);
+            (turn..acting.targets.len()).find(|place| to_ask(&acting.targets[*place])).filter(|_| may_end);
         let Some(turn) = next else { return self.after_asking(now, id) };
         run.phase = Phase::Ending { turn };
         let session = acting.targets[turn].session.clone();
@@ -110,14 +112,14 @@ impl Core {
                 Err(error) => run.last_error = Some(error),
             }
         }
-        if run.cancel {
+        if run.stop.is_some() {
             let any_asked = acting.any_asked();
             if any_asked {
                 run.phase = Phase::Verifying;
                 run.next = now.mono;
                 return;
             }
-            let verdict = verdicts::cancelled(run);
+            let verdict = verdicts::stopped(run);
             return self.finish(now, id, verdict, false);
         }
         self.ask(now, id, turn + 1);
@@ -143,26 +145,31 @@ impl Core {
     /// The act moment: those who are logged on now are the targets, and that is written down first.
     fn act(&mut self, now: Now, id: TaskId, list: &SessionList) {
         let ignores_expiry = self.planted(PlantedBug::IgnoresExpiry);
+        let (excluded, to_end): (Vec<&Session>, Vec<&Session>) =
+            list.sessions.iter().partition(|session| self.is_protected(&session.user));
         let Some(run) = self.runs.get_mut(&id) else { return };
-        let verdict = if run.cancel {
-            Some(verdicts::cancelled(run))
-        } else if list.sessions.is_empty() {
-            Some(verdicts::nothing_to_do())
+        let verdict = if run.stop.is_some() {
+            Some(verdicts::stopped(run))
+        } else if to_end.is_empty() {
+            let excluded = u32::try_from(excluded.len()).unwrap_or(u32::MAX);
+            Some(verdicts::nothing_to_do(SessionCounts { excluded, ..SessionCounts::default() }))
         } else if !run.may_end(now.mono) && !ignores_expiry {
-            Some(verdicts::expired(run, list.sessions.len()))
+            Some(verdicts::expired(run, to_end.len()))
         } else {
             None
         };
         if let Some(verdict) = verdict {
             return self.finish(now, id, verdict, false);
         }
-        let target = |session: &curfew_types::Session| Target {
+        let target = |session: &&Session| Target {
             session: session.key.clone(),
             user: session.user.clone(),
             asked: 0,
             gone: false,
+            spared: false,
         };
-        let targets: Vec<Target> = list.sessions.iter().map(target).collect();
+        let targets: Vec<Target> = to_end.iter().map(target).collect();
+        let excluded: Vec<SessionKey> = excluded.iter().map(|session| session.key.clone()).collect();
         run.deadline = now.mono.plus(run.task_timeout_ms).min(run.expires);
         run.phase = Phase::Ending { turn: 0 };
         run.next = now.mono;
@@ -170,6 +177,7 @@ impl Core {
             at: now.mono,
             guest_boot: list.boot.clone(),
             targets: targets.clone(),
+            excluded: excluded.clone(),
             new: 0,
             asked_at: now.mono,
             rounds: 0,
@@ -177,7 +185,7 @@ impl Core {
         });
         if !self.planted(PlantedBug::ActsWithoutWriting) {
             let (operation, index, guest_boot) = (id.operation, id.index, list.boot.clone());
-            self.write(Entry::Acting { operation, index, at: now.mono, guest_boot, targets });
+            self.write(Entry::Acting { operation, index, at: now.mono, guest_boot, targets, excluded });
         }
         self.tell_progress(id);
     }
@@ -192,8 +200,8 @@ impl Core {
             Some(verdicts::guest_stopped(acting))
         } else if acting.all_gone() {
             Some(verdicts::ended(acting))
-        } else if run.cancel {
-            Some(verdicts::cancelled(run))
+        } else if run.stop.is_some() {
+            Some(verdicts::stopped(run))
         } else if !may_end {
             let left = run.counts().remaining as usize;
             Some(verdicts::expired(run, left))
@@ -208,7 +216,7 @@ impl Core {
             for session in &list.sessions {
                 if !acting.targets.iter().any(|target| target.session == session.key) {
                     let (session, user) = (session.key.clone(), session.user.clone());
-                    acting.targets.push(Target { session, user, asked: 0, gone: false });
+                    acting.targets.push(Target { session, user, asked: 0, gone: false, spared: false });
                 }
             }
         }
@@ -229,8 +237,8 @@ impl Core {
         if let Some(acting) = &mut run.acting {
             acting.seen = false;
         }
-        if run.cancel {
-            let verdict = verdicts::cancelled(run);
+        if run.stop.is_some() {
+            let verdict = verdicts::stopped(run);
             return self.finish(now, id, verdict, false);
         }
         if error.code == StatusCode::Unexpected {

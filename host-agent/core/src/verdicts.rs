@@ -1,35 +1,68 @@
 //! The verdicts of runs, in one place: which outcome, code and reason belongs to what was seen.
 
 use crate::call::Error;
-use crate::run::{Acting, Run};
+use crate::run::{Acting, Run, Stop};
 use curfew_types::outcome::RemainingSession;
 use curfew_types::{Outcome, Reason, SessionCounts, StatusCode, Verdict};
 
 /// Every target is gone, and that was seen.
 pub(crate) fn ended(acting: &Acting) -> Verdict {
-    let n = acting.targets.len();
+    let counts = acting.counts();
+    if counts.ended == 0 && !acting.any_asked() {
+        return nothing_to_do(counts);
+    }
+    let n = counts.ended;
     let message = if n == 1 { "1 session ended".into() } else { format!("{n} sessions ended") };
+    let message = match counts.excluded {
+        0 => message,
+        excluded => format!("{message}; {}", left_alone(excluded)),
+    };
     Verdict::new(Outcome::Succeeded, StatusCode::Ok, Reason::SessionsEnded, message)
-        .with_sessions(acting.counts(), Vec::new())
+        .with_sessions(counts, Vec::new())
 }
 
 /// The guest stopped or rebooted after the act moment.
 pub(crate) fn guest_stopped(acting: &Acting) -> Verdict {
-    let found = u32::try_from(acting.targets.len()).unwrap_or(u32::MAX);
-    let counts = SessionCounts { found, ended: found, new: acting.new, ..SessionCounts::default() };
+    let seen = acting.counts();
+    let counts = SessionCounts { ended: seen.ended + seen.remaining, remaining: 0, ..seen };
     let why = "the guest stopped or rebooted, and its sessions went with it";
     Verdict::new(Outcome::Succeeded, StatusCode::Ok, Reason::GuestStopped, why)
         .with_sessions(counts, Vec::new())
 }
 
-/// Nobody was logged on at the act moment.
-pub(crate) fn nothing_to_do() -> Verdict {
-    let code = StatusCode::NoSuchLogonSession;
-    Verdict::new(Outcome::NothingToDo, code, Reason::NoSessions, "nobody was logged on")
+/// Nobody was logged on at the act moment who may be logged off.
+pub(crate) fn nothing_to_do(counts: SessionCounts) -> Verdict {
+    let why = match counts.excluded {
+        0 => "nobody was logged on".into(),
+        excluded => format!("nobody was logged on who may be logged off: {}", left_alone(excluded)),
+    };
+    Verdict::new(Outcome::NothingToDo, StatusCode::NoSuchLogonSession, Reason::NoSessions, why)
+        .with_sessions(counts, Vec::new())
 }
 
-/// How far a run had come when it was cancelled.
-pub(crate) fn cancelled(run: &Run) -> Verdict {
+fn left_alone(excluded: u32) -> String {
+    match excluded {
+        1 => "1 session of a protected user was left alone".into(),
+        n => format!("{n} sessions of protected users were left alone"),
+    }
+}
+
+/// An operator holds the guest, and nothing was done in it.
+pub(crate) fn held() -> Verdict {
+    let why = "held: an operator holds this guest, and nothing was done in it; release it first";
+    Verdict::new(Outcome::Skipped, StatusCode::Ok, Reason::Held, why)
+}
+
+/// How far a run had come when it was cancelled, or when its guest was held.
+pub(crate) fn stopped(run: &Run) -> Verdict {
+    if run.stop == Some(Stop::Held) {
+        if !run.may_have_asked() {
+            return held().with_sessions(run.counts(), remaining(run));
+        }
+        let why = "a hold of this guest stopped it after sessions had been told to end";
+        return Verdict::new(Outcome::Cancelled, StatusCode::Ok, Reason::AfterSomeSessions, why)
+            .with_sessions(run.counts(), remaining(run));
+    }
     let (reason, why) = match &run.acting {
         None => (Reason::NotStarted, "cancelled before the agent began"),
         Some(_) if !run.may_have_asked() => {
@@ -55,8 +88,8 @@ pub(crate) fn expired(run: &Run, logged_on: usize) -> Verdict {
 
 /// The task's time is over. The second half says whether the guest is to be looked at again.
 pub(crate) fn timed_out(run: &Run) -> (Verdict, bool) {
-    if run.cancel {
-        return (cancelled(run), false);
+    if run.stop.is_some() {
+        return (stopped(run), false);
     }
     let last = run.last_error.as_ref();
     match &run.acting {
@@ -150,6 +183,6 @@ fn remaining(run: &Run) -> Vec<RemainingSession> {
 }
 
 fn remaining_of(acting: &Acting) -> Vec<RemainingSession> {
-    let left = acting.targets.iter().filter(|target| !target.gone);
+    let left = acting.targets.iter().filter(|target| !target.gone && !target.spared);
     left.map(|target| RemainingSession { id: target.session.id.clone(), user: target.user.clone() }).collect()
 }

@@ -5,7 +5,7 @@ use crate::ledger::tests::BadDisk;
 use crate::provider::{EndMode, EndReply, Error, Provider, SessionList};
 use async_trait::async_trait;
 use curfew_agent_core::Settings;
-use curfew_types::agent::{Finding, Order, OrderedTask};
+use curfew_types::agent::{Finding, Order, OrderedTask, SafeguardsMark};
 use curfew_types::{Guest, GuestId, OperationId, OsFamily, Outcome, PowerState, SessionKey, StatusCode};
 use futures::StreamExt as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -87,6 +87,7 @@ async fn drive(provider: &Arc<Empty>, disk: &BadDisk) -> Driven {
         remaining_ms: 60_000,
         task_timeout_ms: 30_000,
         required_capabilities: Vec::new(),
+        safeguards: SafeguardsMark::default(),
         tasks: vec![OrderedTask { index: 0, guest: id() }],
     };
     inputs_tx.send(Input::Happened(Box::new(Event::Ordered(order)))).await.unwrap();

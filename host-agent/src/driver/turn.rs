@@ -89,6 +89,7 @@ impl Turn {
                 | Entry::Acting { .. }
                 | Entry::Said { .. }
                 | Entry::FollowUpOver { .. }
+                | Entry::Safeguarded { .. }
                 | Entry::Acknowledged { .. } => {}
             }
         }

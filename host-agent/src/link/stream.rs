@@ -196,6 +196,10 @@ impl Link {
                 Ok(cancel) => Event::CancelAsked(cancel),
                 Err(error) => return tracing::warn!("a cancel cannot be read and was left: {error}"),
             },
+            Some(Message::Safeguards(safeguards)) => match safeguards.try_into() {
+                Ok(safeguards) => Event::Safeguarded(safeguards),
+                Err(error) => return tracing::error!("safeguards cannot be read and were left: {error}"),
+            },
             Some(Message::Acknowledgement(stored)) => Event::Acknowledged(stored.sequence),
             Some(Message::Sessions(query)) => return attached.queries.answer(query, &attached.uplink),
             Some(Message::Inventory(_)) => return self.inventory.send_all(),

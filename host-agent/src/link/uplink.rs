@@ -185,8 +185,13 @@ impl State {
         let rest: Vec<Finding> = rest.collect();
         if !rest.is_empty() {
             let first_sequence = first_sequence + findings.len() as u64;
-            self.report =
-                Some(Report { progress: Vec::new(), first_sequence, findings: rest, ledger: report.ledger });
+            self.report = Some(Report {
+                progress: Vec::new(),
+                first_sequence,
+                findings: rest,
+                ledger: report.ledger,
+                safeguards: report.safeguards,
+            });
         }
         wire::Report { findings, ..report.into() }
     }
@@ -212,6 +217,7 @@ fn merge(waiting: &mut Report, newer: Report) {
         progress.map(|p| (id(p.operation, p.index), p)).filter(|(id, _)| !done.contains(id)).collect();
     waiting.progress = latest.into_values().collect();
     waiting.ledger = newer.ledger;
+    waiting.safeguards = newer.safeguards;
 }
 
 fn id(operation: OperationId, index: u32) -> TaskId {

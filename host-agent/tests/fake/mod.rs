@@ -149,6 +149,7 @@ impl Stream {
             remaining_ms: 60_000,
             task_timeout_ms: 30_000,
             required_capabilities: Vec::new(),
+            safeguards: curfew_types::agent::SafeguardsMark::default(),
             tasks: guests.iter().enumerate().map(task).collect(),
         };
         self.say(down::Message::Order(order.into())).await;

@@ -1,10 +1,14 @@
-//! `curfew.agent.v1`: hello, orders, cancels, reports and inventories.
+//! `curfew.agent.v1`: hello, orders, cancels, safeguards, reports and inventories.
 
 use super::ConvertError;
 use super::words::{known, os_family};
 use crate::agent::v1 as wire;
 use crate::v1;
-use curfew_types::agent::{Cancel, Finding, Hello, LedgerMark, Order, OrderedTask, Report, TaskProgress};
+use curfew_types::agent::{
+    Cancel, Finding, HOLDS_MAX, Hello, LedgerMark, Order, OrderedTask, PROTECTED_USERS_MAX, Report,
+    Safeguards, SafeguardsMark, TaskProgress,
+};
+use curfew_types::glob::{Glob, GlobError};
 use curfew_types::guest::GUEST_NAME_MAX;
 use curfew_types::label::{AGENT_PREFIX, LABELS_MAX};
 use curfew_types::{Guest, GuestId, OperationId};
@@ -27,6 +31,58 @@ impl From<LedgerMark> for wire::LedgerMark {
 impl From<wire::LedgerMark> for LedgerMark {
     fn from(mark: wire::LedgerMark) -> LedgerMark {
         LedgerMark { incarnation: mark.incarnation, counter: mark.counter }
+    }
+}
+
+impl From<SafeguardsMark> for wire::SafeguardsMark {
+    fn from(mark: SafeguardsMark) -> wire::SafeguardsMark {
+        wire::SafeguardsMark { epoch: mark.epoch, revision: mark.revision }
+    }
+}
+
+impl From<wire::SafeguardsMark> for SafeguardsMark {
+    fn from(mark: wire::SafeguardsMark) -> SafeguardsMark {
+        SafeguardsMark { epoch: mark.epoch, revision: mark.revision }
+    }
+}
+
+/// A mark on the wire. A peer that says none is older than safeguards: it has none.
+fn mark(mark: Option<wire::SafeguardsMark>) -> SafeguardsMark {
+    mark.unwrap_or_default().into()
+}
+
+impl From<Safeguards> for wire::Safeguards {
+    fn from(safeguards: Safeguards) -> wire::Safeguards {
+        wire::Safeguards {
+            mark: Some(safeguards.mark.into()),
+            held_guest_ids: safeguards.held.iter().map(GuestId::to_string).collect(),
+            protected_users: safeguards.protected_users.iter().map(Glob::to_string).collect(),
+        }
+    }
+}
+
+impl TryFrom<wire::Safeguards> for Safeguards {
+    type Error = ConvertError;
+
+    /// The guests are put in order, whatever order they come in.
+    fn try_from(safeguards: wire::Safeguards) -> Result<Safeguards, ConvertError> {
+        let at_most = |field, found: usize, most: usize| {
+            let why = || format!("{found} are more than {most}");
+            if found > most { Err(ConvertError::new(field, why())) } else { Ok(()) }
+        };
+        at_most("safeguards.held_guest_ids", safeguards.held_guest_ids.len(), HOLDS_MAX)?;
+        at_most("safeguards.protected_users", safeguards.protected_users.len(), PROTECTED_USERS_MAX)?;
+        let guest = |id: &String| guest_id("safeguards.held_guest_ids", id);
+        let mut held = safeguards.held_guest_ids.iter().map(guest).collect::<Result<Vec<_>, _>>()?;
+        held.sort_unstable();
+        held.dedup();
+        let user = |pattern: &String| {
+            let invalid =
+                |error: GlobError| ConvertError::new("safeguards.protected_users", error.to_string());
+            pattern.parse().map_err(invalid)
+        };
+        let protected_users = safeguards.protected_users.iter().map(user).collect::<Result<_, _>>()?;
+        Ok(Safeguards { mark: mark(safeguards.mark), held, protected_users })
     }
 }
 
@@ -66,6 +122,7 @@ impl wire::Hello {
             unfinished: hello.unfinished.into_iter().map(Into::into).collect(),
             inventory_digest: hello.inventory_digest,
             first_pending_sequence: hello.first_pending_sequence,
+            safeguards: Some(hello.safeguards.into()),
         }
     }
 }
@@ -81,6 +138,7 @@ impl TryFrom<wire::Hello> for Hello {
             unfinished: hello.unfinished.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             first_pending_sequence: hello.first_pending_sequence,
             inventory_digest: hello.inventory_digest,
+            safeguards: mark(hello.safeguards),
         })
     }
 }
@@ -107,6 +165,7 @@ impl From<Order> for wire::Order {
             task_timeout_ms: order.task_timeout_ms,
             required_capabilities: order.required_capabilities,
             tasks: order.tasks.into_iter().map(Into::into).collect(),
+            safeguards: Some(order.safeguards.into()),
         }
     }
 }
@@ -120,6 +179,7 @@ impl TryFrom<wire::Order> for Order {
             remaining_ms: order.remaining_ms,
             task_timeout_ms: order.task_timeout_ms,
             required_capabilities: order.required_capabilities,
+            safeguards: mark(order.safeguards),
             tasks: order.tasks.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
         })
     }
@@ -131,6 +191,7 @@ impl From<Cancel> for wire::Cancel {
             operation: cancel.operation.number(),
             epoch: cancel.epoch,
             tasks: cancel.tasks.into_iter().map(Into::into).collect(),
+            only_unaccepted: cancel.only_unaccepted,
         }
     }
 }
@@ -142,6 +203,7 @@ impl TryFrom<wire::Cancel> for Cancel {
             operation: operation(cancel.operation)?,
             epoch: cancel.epoch,
             tasks: cancel.tasks.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            only_unaccepted: cancel.only_unaccepted,
         })
     }
 }
@@ -179,6 +241,7 @@ impl From<Report> for wire::Report {
             first_sequence: report.first_sequence,
             findings: report.findings.into_iter().map(Into::into).collect(),
             ledger: Some(report.ledger.into()),
+            safeguards: Some(report.safeguards.into()),
         }
     }
 }
@@ -192,6 +255,7 @@ impl TryFrom<wire::Report> for Report {
             first_sequence: report.first_sequence,
             findings: report.findings.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             ledger: ledger.into(),
+            safeguards: mark(report.safeguards),
         })
     }
 }
@@ -243,3 +307,6 @@ impl TryFrom<wire::Guest> for Guest {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

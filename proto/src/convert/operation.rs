@@ -1,15 +1,19 @@
 //! The operator's request: every field is checked here, and every wrong one is named, before anything is stored.
 
-use super::words::{duration, milliseconds};
+mod checks;
+mod rollout;
+
+pub use rollout::failure_budgets;
+
+use super::words::duration;
 use crate::v1;
+use checks::Checks;
 use curfew_types::glob::Glob;
 use curfew_types::operation::{
     ANNOTATIONS_MAX, DEADLINE_DEFAULT_MS, DEADLINE_MAX_MS, DELIVER_WITHIN_DEFAULT_MS, PATTERNS_MAX,
-    TASK_TIMEOUT_DEFAULT_MS, TASK_TIMEOUT_MAX_MS, TASK_TIMEOUT_MIN_MS, TEXT_MAX,
+    TASK_TIMEOUT_DEFAULT_MS, TASK_TIMEOUT_MAX_MS, TASK_TIMEOUT_MIN_MS,
 };
-use curfew_types::{NotRunning, OperationSpec, Selection, Violation};
-use pbjson_types::Duration;
-use std::ops::RangeInclusive;
+use curfew_types::{Budgets, NotRunning, OperationSpec, Rollout, Selection, Violation};
 
 /// What is wrong with a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +40,7 @@ pub fn operation_spec(
         let why = "it is required; name guests, hosts or labels, or say all for the whole fleet";
         return Err(SpecError::Missing(vec![Violation::new("spec.selection", why)]));
     };
-    let mut checks = Checks(Vec::new());
+    let mut checks = Checks::default();
     let selection = checks.selection(selection);
     let not_running = match v1::NotRunningPolicy::try_from(spec.not_running) {
         Ok(v1::NotRunningPolicy::Refuse) => NotRunning::Refuse,
@@ -46,6 +50,9 @@ pub fn operation_spec(
             NotRunning::Skip
         }
     };
+    let max_in_flight = spec.max_in_flight.and_then(|amount| checks.limit("spec.max_in_flight", amount));
+    let rollout = checks.rollout(spec.rollout);
+    let budgets = checks.budgets("spec.budgets", spec.budgets);
     let timeouts = TASK_TIMEOUT_MIN_MS..=TASK_TIMEOUT_MAX_MS;
     let task_timeout_ms =
         checks.time("spec.task_timeout", spec.task_timeout, TASK_TIMEOUT_DEFAULT_MS, timeouts);
@@ -69,24 +76,21 @@ pub fn operation_spec(
     Ok(OperationSpec {
         selection,
         not_running,
-        max_in_flight: (spec.max_in_flight > 0).then_some(spec.max_in_flight),
+        max_in_flight,
+        rollout,
+        budgets,
         task_timeout_ms,
         deliver_within_ms,
         deadline_ms,
         request_id: (!request_id.is_empty()).then_some(request_id),
         reason: spec.reason,
         annotations: spec.annotations.into_iter().collect(),
+        // Only RetryOperation makes one of these.
+        retry_of: None,
     })
 }
 
-/// Collects everything that is wrong, so that nobody has to mend a request field by field.
-struct Checks(Vec<Violation>);
-
 impl Checks {
-    fn wrong(&mut self, field: &str, why: impl Into<String>) {
-        self.0.push(Violation::new(field, why));
-    }
-
     fn selection(&mut self, selection: v1::Selection) -> Selection {
         let labels = match selection.label_selector.trim() {
             "" => None,
@@ -134,33 +138,6 @@ impl Checks {
             self.wrong(field, format!("there are more than {PATTERNS_MAX}; use a glob or a label"));
         }
     }
-
-    fn time(
-        &mut self,
-        field: &str,
-        given: Option<Duration>,
-        default: u64,
-        range: RangeInclusive<u64>,
-    ) -> u64 {
-        let Some(given) = given else { return default };
-        match milliseconds(&given).filter(|ms| range.contains(ms)) {
-            Some(ms) => ms,
-            None => {
-                let (from, to) = (*range.start(), *range.end());
-                self.wrong(
-                    field,
-                    format!("it must be between {} s and {} s", from as f64 / 1000.0, to as f64 / 1000.0),
-                );
-                default
-            }
-        }
-    }
-
-    fn text(&mut self, field: &str, text: &str) {
-        if text.len() > TEXT_MAX {
-            self.wrong(field, format!("it is longer than {TEXT_MAX} bytes"));
-        }
-    }
 }
 
 impl From<OperationSpec> for v1::OperationSpec {
@@ -178,12 +155,14 @@ impl From<OperationSpec> for v1::OperationSpec {
                 include_host_guests: selection.include_host_guests,
             }),
             not_running: v1::NotRunningPolicy::from(spec.not_running).into(),
-            max_in_flight: spec.max_in_flight.unwrap_or(0),
+            max_in_flight: spec.max_in_flight.map(v1::Amount::from),
             task_timeout: Some(duration(spec.task_timeout_ms)),
             deliver_within: Some(duration(spec.deliver_within_ms)),
             deadline: Some(duration(spec.deadline_ms)),
             reason: spec.reason,
             annotations: spec.annotations.into_iter().collect(),
+            rollout: (spec.rollout != Rollout::default()).then(|| spec.rollout.into()),
+            budgets: (spec.budgets != Budgets::default()).then(|| spec.budgets.into()),
         }
     }
 }
@@ -191,6 +170,9 @@ impl From<OperationSpec> for v1::OperationSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use curfew_types::rollout::{SPREADS_MAX, WAVE_PAUSE_MAX_MS};
+    use curfew_types::{Amount, BetweenWaves, Spread};
+    use proptest::prelude::*;
 
     fn all() -> v1::OperationSpec {
         let selection = v1::Selection { all: true, ..v1::Selection::default() };
@@ -204,28 +186,99 @@ mod tests {
         assert_eq!(parsed, OperationSpec::plain(selection));
     }
 
-    #[test]
-    fn a_spec_reads_back_as_written() {
-        let mut spec = all();
-        spec.max_in_flight = 7;
-        spec.task_timeout = Some(duration(90_500));
-        spec.reason = "patch window".into();
-        let parsed = operation_spec(Some(spec), "r1".into()).expect("valid");
-        let again = operation_spec(Some(parsed.clone().into()), "r1".into());
-        assert_eq!(again, Ok(parsed));
+    fn amounts(from: u32) -> impl Strategy<Value = Amount> {
+        let share = u8::try_from(from).expect("small")..=100;
+        prop_oneof![(from..=u32::MAX).prop_map(Amount::Number), share.prop_map(Amount::Percent)]
+    }
+
+    /// Growing numbers and growing shares, one after the other in the order drawn.
+    fn waves() -> impl Strategy<Value = Vec<Amount>> {
+        let numbers = prop::collection::btree_set(1_u32.., 0..=8);
+        let shares = prop::collection::btree_set(1_u8..=100, 0..=8);
+        (numbers, shares, any::<bool>()).prop_map(|(numbers, shares, numbers_first)| {
+            let numbers: Vec<Amount> = numbers.into_iter().map(Amount::Number).collect();
+            let shares: Vec<Amount> = shares.into_iter().map(Amount::Percent).collect();
+            if numbers_first { [numbers, shares].concat() } else { [shares, numbers].concat() }
+        })
+    }
+
+    fn rollouts() -> impl Strategy<Value = Rollout> {
+        let between = prop_oneof![
+            Just(BetweenWaves::Nothing),
+            Just(BetweenWaves::Promotion),
+            (1..=WAVE_PAUSE_MAX_MS).prop_map(BetweenWaves::Pause),
+        ];
+        let per_host = prop::option::of(1_u32..);
+        let spread = prop::collection::btree_map("[a-z]{1,8}", 1_u32.., 0..=SPREADS_MAX);
+        (waves(), between, any::<Option<u64>>(), per_host, spread).prop_map(
+            |(waves, between, seed, max_per_host, spread)| Rollout {
+                waves,
+                between,
+                seed,
+                max_per_host,
+                spread: spread.into_iter().map(|(label, max)| Spread { label, max }).collect(),
+            },
+        )
+    }
+
+    fn budgets() -> impl Strategy<Value = Budgets> {
+        let one = || prop::option::of(amounts(0));
+        (one(), one(), one(), one()).prop_map(|(failed, timed_out, unreachable, refused)| Budgets {
+            failed,
+            timed_out,
+            unreachable,
+            refused,
+        })
+    }
+
+    fn specs() -> impl Strategy<Value = OperationSpec> {
+        let times = (TASK_TIMEOUT_MIN_MS..=TASK_TIMEOUT_MAX_MS, 1000..=DEADLINE_MAX_MS, 0_u64..=1000);
+        let texts = ("[a-z ]{0,9}", prop::option::of("[a-z]{1,9}"), "[a-z]{1,5}", any::<bool>());
+        (prop::option::of(amounts(1)), rollouts(), budgets(), times, texts).prop_map(
+            |(max_in_flight, rollout, budgets, times, texts)| {
+                let (task_timeout_ms, deadline_ms, deliver_within_ms) = times;
+                let (reason, request_id, name, is_refused) = texts;
+                let guests = vec![format!("{name}-*").parse().expect("a glob")];
+                let selection = Selection { guests, ..Selection::default() };
+                OperationSpec {
+                    not_running: if is_refused { NotRunning::Refuse } else { NotRunning::Skip },
+                    max_in_flight,
+                    rollout,
+                    budgets,
+                    task_timeout_ms,
+                    deliver_within_ms,
+                    deadline_ms,
+                    request_id,
+                    annotations: [(name, reason.clone())].into(),
+                    reason,
+                    ..OperationSpec::plain(selection)
+                }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn any_valid_spec_reads_back_as_written(spec in specs()) {
+            let request_id = spec.request_id.clone().unwrap_or_default();
+            prop_assert_eq!(operation_spec(Some(spec.clone().into()), request_id), Ok(spec));
+        }
     }
 
     #[test]
     fn every_wrong_field_is_named_at_once() {
         let mut spec = all();
         spec.task_timeout = Some(duration(1));
+        spec.max_in_flight = Some(Amount::Number(0).into());
         spec.reason = "x".repeat(2000);
         spec.selection.as_mut().expect("there").label_selector = "a b".into();
         let Err(SpecError::Invalid(violations)) = operation_spec(Some(spec), String::new()) else {
             panic!("it must be invalid");
         };
         let fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
-        assert_eq!(fields, ["spec.selection.label_selector", "spec.task_timeout", "spec.reason"]);
+        let wrong =
+            ["spec.selection.label_selector", "spec.max_in_flight", "spec.task_timeout", "spec.reason"];
+        assert_eq!(fields, wrong);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use crate::v1;
 use curfew_types::outcome::{MESSAGE_MAX, REMAINING_MAX, RemainingSession};
 use curfew_types::session::USER_MAX;
 use curfew_types::{
-    NotRunning, OperationState, OsFamily, Outcome, PowerState, Reason, Session, SessionCounts, SessionKey,
-    SessionState, Stage, StatusCode, TaskResult, Verdict, WallTime,
+    NotRunning, OperationState, OsFamily, Outcome, OutcomeClass, PowerState, Reason, Session, SessionCounts,
+    SessionKey, SessionState, Stage, StatusCode, TaskResult, Verdict, WallTime,
 };
 use pbjson_types::{Duration, Timestamp};
 
@@ -55,7 +55,13 @@ enumerations! {
         IllegalValueError = IllegalValueError, ThreadCrashError = ThreadCrashError,
         ShutdownAbort = ShutdownAbort,
     }
-    OperationState <=> OperationState { Running = Running, Cancelling = Cancelling, Ended = Ended }
+    OperationState <=> OperationState {
+        AwaitingApproval = AwaitingApproval, Running = Running, Paused = Paused, Halted = Halted,
+        Cancelling = Cancelling, Ended = Ended,
+    }
+    FailureClass <=> OutcomeClass {
+        Failed = Failed, TimedOut = TimedOut, Unreachable = Unreachable, Refused = Refused,
+    }
     NotRunningPolicy <=> NotRunning { Skip = Skip, Refuse = Refuse }
     PowerState <=> PowerState { Running = Running, Paused = Paused, Stopped = Stopped, Unknown = Unknown }
     SessionState <=> SessionState { Active = Active, Disconnected = Disconnected, Closing = Closing }

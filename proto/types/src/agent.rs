@@ -1,5 +1,6 @@
 //! What controller and agent say to one another, as both cores see it: hello, orders, cancels, reports.
 
+use crate::glob::Glob;
 use crate::{GuestId, OperationId, SessionCounts, Stage, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,51 @@ pub struct LedgerMark {
     pub incarnation: u64,
     /// Records written since; never goes back while the ledger lives.
     pub counter: u64,
+}
+
+/// Which state of the [`Safeguards`] somebody has. A higher one is newer: epochs grow with every controller, revisions
+/// with every change within one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SafeguardsMark {
+    /// The controller's epoch at the last change.
+    pub epoch: u64,
+    /// Changes so far.
+    pub revision: u64,
+}
+
+/// Most holds in force at a time: enough for a data centre's exceptions, small enough for one frame.
+pub const HOLDS_MAX: usize = 10_000;
+/// Most patterns for protected users.
+pub const PROTECTED_USERS_MAX: usize = 1_000;
+
+/// What no operation may touch, whoever asks: sent whole to every agent, which enforces it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Safeguards {
+    /// Which state this is.
+    pub mark: SafeguardsMark,
+    /// Guests that are held, in order.
+    pub held: Vec<GuestId>,
+    /// Users whose sessions are never ended.
+    pub protected_users: Vec<Glob>,
+}
+
+impl Safeguards {
+    /// Whether nothing may be done in this guest.
+    pub fn holds(&self, guest: &GuestId) -> bool {
+        self.held.binary_search(guest).is_ok()
+    }
+
+    /// Whether sessions of this user are never ended. Case does not count, and a pattern without a domain protects
+    /// that user in every domain and realm: `DOMAIN\user` and `user@realm` are understood.
+    pub fn protects(&self, user: &str) -> bool {
+        let user = user.to_lowercase();
+        let bare = user.rsplit_once('\\').map_or(user.as_str(), |(_, name)| name);
+        let bare = bare.split_once('@').map_or(bare, |(name, _)| name);
+        self.protected_users.iter().any(|glob| {
+            let glob = glob.to_lowercase();
+            glob.matches(&user) || glob.matches(bare)
+        })
+    }
 }
 
 /// The first thing an agent says.
@@ -31,6 +77,8 @@ pub struct Hello {
     pub first_pending_sequence: u64,
     /// The digest of its inventory, to save sending what is known.
     pub inventory_digest: u64,
+    /// The safeguards that are in force there: nothing it does any more goes against them.
+    pub safeguards: SafeguardsMark,
 }
 
 /// One task within an order.
@@ -55,6 +103,8 @@ pub struct Order {
     pub task_timeout_ms: u64,
     /// Options an agent must know to take the order.
     pub required_capabilities: Vec<String>,
+    /// The safeguards that were in force when the order was given: an agent that has older ones leaves it.
+    pub safeguards: SafeguardsMark,
     /// The guests.
     pub tasks: Vec<OrderedTask>,
 }
@@ -68,6 +118,8 @@ pub struct Cancel {
     pub epoch: u64,
     /// The tasks to take back.
     pub tasks: Vec<OrderedTask>,
+    /// Only those that the agent has not accepted; an accepted one goes on.
+    pub only_unaccepted: bool,
 }
 
 /// How far a task has come: may be lost or repeated, never acknowledged.
@@ -109,4 +161,34 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// The ledger's counter at this moment.
     pub ledger: LedgerMark,
+    /// The safeguards that are in force at this moment.
+    pub safeguards: SafeguardsMark,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn protecting(globs: &[&str]) -> Safeguards {
+        let protected_users = globs.iter().map(|glob| glob.parse().expect("a pattern")).collect();
+        Safeguards { protected_users, ..Safeguards::default() }
+    }
+
+    #[test]
+    fn a_protected_name_is_protected_in_every_domain_and_case() {
+        let safeguards = protecting(&["alice", "svc-*"]);
+        for user in ["alice", "Alice", "CORP\\alice", "alice@corp.example", "CORP\\SVC-backup", "svc-1@x"] {
+            assert!(safeguards.protects(user), "{user}");
+        }
+        for user in ["alicia", "malice", "CORP\\bob", "svc"] {
+            assert!(!safeguards.protects(user), "{user}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_with_a_domain_protects_in_that_domain_only() {
+        let safeguards = protecting(&["TRADING\\*", "*@desk.example"]);
+        assert!(safeguards.protects("trading\\bob") && safeguards.protects("eve@DESK.example"));
+        assert!(!safeguards.protects("corp\\bob") && !safeguards.protects("eve"));
+    }
 }

@@ -57,6 +57,12 @@ impl Glob {
         !self.0.contains(['*', '?'])
     }
 
+    /// The same pattern for names in lower case.
+    #[must_use]
+    pub fn to_lowercase(&self) -> Glob {
+        Glob(self.0.to_lowercase())
+    }
+
     /// The pattern as written.
     pub fn as_str(&self) -> &str {
         &self.0

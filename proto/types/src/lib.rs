@@ -4,6 +4,7 @@
 //! these types; `curfew-proto` converts them to and from protobuf.
 
 pub mod agent;
+pub mod amount;
 pub mod digest;
 pub mod glob;
 pub mod guest;
@@ -11,6 +12,7 @@ pub mod id;
 pub mod label;
 pub mod operation;
 pub mod outcome;
+pub mod rollout;
 pub mod selector;
 pub mod session;
 pub mod stage;
@@ -19,10 +21,12 @@ pub mod task_wait;
 pub mod time;
 pub mod violation;
 
+pub use amount::Amount;
 pub use guest::{Guest, OsFamily, PowerState};
 pub use id::{GuestId, HostName, OperationId, TaskId};
 pub use operation::{NotRunning, OperationSpec, OperationState, Selection};
 pub use outcome::{Outcome, OutcomeClass, Reason, SessionCounts, TaskResult, Verdict};
+pub use rollout::{BetweenWaves, Budgets, Rollout, Spread};
 pub use session::{Session, SessionKey, SessionState};
 pub use stage::Stage;
 pub use status::StatusCode;

@@ -1,8 +1,10 @@
 //! What an operation says: which guests, how long, how many at once. Validated once, at the door.
 
-use crate::GuestId;
+use crate::amount::Amount;
 use crate::glob::Glob;
+use crate::rollout::{Budgets, Rollout};
 use crate::selector::LabelSelector;
+use crate::{GuestId, OperationId, WallTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -77,7 +79,13 @@ pub struct OperationSpec {
     /// What to do with guests that are not running.
     pub not_running: NotRunning,
     /// Most tasks between ordered and done at a time; `None` is no limit.
-    pub max_in_flight: Option<u32>,
+    pub max_in_flight: Option<Amount>,
+    /// How it spreads over its guests.
+    #[serde(default)]
+    pub rollout: Rollout,
+    /// How much may go wrong before it is halted.
+    #[serde(default)]
+    pub budgets: Budgets,
     /// A task's time from the act moment.
     pub task_timeout_ms: u64,
     /// How long a host may be away before its unstarted tasks end as unreachable.
@@ -90,6 +98,9 @@ pub struct OperationSpec {
     pub reason: String,
     /// Free pairs, kept and shown.
     pub annotations: BTreeMap<String, String>,
+    /// The operation whose guests that did not end well this one is over, instead of all that are selected.
+    #[serde(default)]
+    pub retry_of: Option<OperationId>,
 }
 
 impl OperationSpec {
@@ -99,22 +110,104 @@ impl OperationSpec {
             selection,
             not_running: NotRunning::default(),
             max_in_flight: None,
+            rollout: Rollout::default(),
+            budgets: Budgets::default(),
             task_timeout_ms: TASK_TIMEOUT_DEFAULT_MS,
             deliver_within_ms: DELIVER_WITHIN_DEFAULT_MS,
             deadline_ms: DEADLINE_DEFAULT_MS,
             request_id: None,
             reason: String::new(),
             annotations: BTreeMap::new(),
+            retry_of: None,
         }
     }
+}
+
+/// What operators, budgets and waves have made of an operation. The last one stands, also after a restart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Where it stands.
+    pub state: OperationState,
+    /// The last wave whose guests may start, counted from 0.
+    pub wave: u32,
+    /// The budgets in force: those of the request, or those it was resumed with.
+    pub budgets: Budgets,
+    /// Until when a second person may approve it; only while it waits for that.
+    pub approval_until: Option<WallTime>,
+    /// Who approved it.
+    pub approved_by: Option<String>,
+    /// Why it is paused, halted or waiting, in words; empty while it runs.
+    pub why: String,
+}
+
+impl Standing {
+    /// That of an operation that starts at once.
+    pub fn running(budgets: Budgets) -> Standing {
+        let state = OperationState::Running;
+        Standing { state, wave: 0, budgets, approval_until: None, approved_by: None, why: String::new() }
+    }
+}
+
+/// Something that changed how an operation stands: the history that `operation show` tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperationEvent {
+    /// When.
+    pub at: WallTime,
+    /// What.
+    pub what: EventKind,
+    /// Who did it: the name in the client's certificate. `None`: the controller by itself.
+    pub by: Option<String>,
+    /// Why or how, in words; may be empty.
+    pub why: String,
+}
+
+macro_rules! event_kinds {
+    ($($variant:ident = $word:literal: $doc:literal;)+) => {
+        /// What happened to an operation as a whole.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum EventKind { $(#[doc = $doc] $variant,)+ }
+
+        impl EventKind {
+            /// Every kind.
+            pub const ALL: &[EventKind] = &[$(EventKind::$variant),+];
+
+            /// The word in the store, on the wire and in listings.
+            pub fn as_str(self) -> &'static str {
+                match self { $(EventKind::$variant => $word),+ }
+            }
+
+            /// The kind with this word.
+            pub fn from_word(word: &str) -> Option<EventKind> {
+                match word { $($word => Some(EventKind::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+event_kinds! {
+    ApprovalAsked = "approval_asked": "It is larger than what one person may start: a second one has to approve it.";
+    SetGrew = "set_grew": "Guests were added to the fleet since approval was asked: it is asked again.";
+    Approved = "approved": "A second person approved it.";
+    Rejected = "rejected": "It was rejected.";
+    ApprovalExpired = "approval_expired": "Nobody approved it in time.";
+    WaveBegun = "wave_begun": "A wave after the first began.";
+    Paused = "paused": "An operator paused it.";
+    Resumed = "resumed": "An operator resumed it.";
+    Halted = "halted": "A failure budget was spent.";
 }
 
 /// Where an operation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OperationState {
+    /// A second person has to approve it; nothing has started.
+    AwaitingApproval,
     /// Tasks are started as limits allow.
     Running,
+    /// An operator paused it: nothing new starts, accepted tasks go on.
+    Paused,
+    /// A failure budget is spent: nothing new starts until an operator decides.
+    Halted,
     /// A cancel was asked for; tasks that were handed over are being taken back.
     Cancelling,
     /// Every task has its outcome.
@@ -125,7 +218,10 @@ impl OperationState {
     /// The word used in listings.
     pub fn as_str(self) -> &'static str {
         match self {
+            OperationState::AwaitingApproval => "awaiting approval",
             OperationState::Running => "running",
+            OperationState::Paused => "paused",
+            OperationState::Halted => "halted",
             OperationState::Cancelling => "cancelling",
             OperationState::Ended => "ended",
         }

@@ -46,6 +46,22 @@ pub enum OutcomeClass {
     Refused,
 }
 
+impl OutcomeClass {
+    /// Every class.
+    pub const ALL: [OutcomeClass; 4] =
+        [OutcomeClass::Failed, OutcomeClass::TimedOut, OutcomeClass::Unreachable, OutcomeClass::Refused];
+
+    /// The word used in listings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OutcomeClass::Failed => "failed",
+            OutcomeClass::TimedOut => "timed out",
+            OutcomeClass::Unreachable => "unreachable",
+            OutcomeClass::Refused => "refused",
+        }
+    }
+}
+
 /// `VMTaskResult` of the original, with its numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TaskResult {
@@ -200,12 +216,15 @@ reasons! {
     Excluded = "excluded": "Excluded by the request.";
     NotRunningByChoice = "not_running_by_choice": "Not running, and the request skips such guests.";
     DeadlineBeforeStart = "deadline_before_start": "The operation's deadline came before its turn.";
+    Held = "held": "An operator holds the guest: nothing touches it until it is released.";
+    BudgetSpent = "budget_spent": "A failure budget was spent before its turn, or before its order reached the agent.";
+    NotApproved = "not_approved": "The operation was rejected, or its approval did not come in time.";
 }
 
 impl Reason {
-    /// Whether a skip or a cancel for this reason is what the requester chose.
+    /// Whether a skip for this reason is what the requester chose, or an operator's hold.
     fn is_requesters_choice(self) -> bool {
-        matches!(self, Reason::Excluded | Reason::NotRunningByChoice)
+        matches!(self, Reason::Excluded | Reason::NotRunningByChoice | Reason::Held)
     }
 }
 

@@ -65,4 +65,68 @@ impl FleetService for Service {
         let answers: Vec<_> = script.sessions.iter().cloned().map(Ok).collect();
         answer(Box::pin(tokio_stream::iter(answers)))
     }
+
+    async fn hold_guest(&self, request: Request<v1::HoldGuestRequest>) -> Answer<v1::HoldGuestResponse> {
+        let request = request.into_inner();
+        let end = request.expire_time.map(|time| format!(" until {}", time.seconds)).unwrap_or_default();
+        let script = self.asked(format!("hold {} {}{end}", request.guest, request.reason))?;
+        let hold = v1::Hold { expire_time: request.expire_time, ..script.holds[0].clone() };
+        answer(v1::HoldGuestResponse { hold: Some(hold), recorded: !script.is_store_away })
+    }
+
+    async fn release_guest(
+        &self,
+        request: Request<v1::ReleaseGuestRequest>,
+    ) -> Answer<v1::ReleaseGuestResponse> {
+        drop(self.asked(format!("release {}", request.get_ref().guest))?);
+        answer(v1::ReleaseGuestResponse {})
+    }
+
+    async fn list_holds(&self, request: Request<v1::ListHoldsRequest>) -> Answer<v1::ListHoldsResponse> {
+        let request = request.into_inner();
+        let script = self.asked("list holds".into())?;
+        let (holds, next_page_token) = page(&script.holds, request.page_size, &request.page_token);
+        answer(v1::ListHoldsResponse { holds, next_page_token })
+    }
+
+    async fn protect_users(
+        &self,
+        request: Request<v1::ProtectUsersRequest>,
+    ) -> Answer<v1::ProtectUsersResponse> {
+        let request = request.into_inner();
+        let script = self.asked(format!("protect {:?} {}", request.patterns, request.reason))?;
+        answer(v1::ProtectUsersResponse { users: script.users.clone(), recorded: !script.is_store_away })
+    }
+
+    async fn unprotect_users(
+        &self,
+        request: Request<v1::UnprotectUsersRequest>,
+    ) -> Answer<v1::UnprotectUsersResponse> {
+        let script = self.asked(format!("unprotect {:?}", request.get_ref().patterns))?;
+        answer(v1::UnprotectUsersResponse { users: script.users.clone() })
+    }
+
+    async fn list_protected_users(
+        &self,
+        _: Request<v1::ListProtectedUsersRequest>,
+    ) -> Answer<v1::ListProtectedUsersResponse> {
+        let script = self.asked("list protected users".into())?;
+        answer(v1::ListProtectedUsersResponse { users: script.users.clone(), pending_host_count: 2 })
+    }
+
+    async fn freeze(&self, request: Request<v1::FreezeRequest>) -> Answer<v1::FreezeResponse> {
+        let request = request.into_inner();
+        let script = self.asked(format!("freeze {} {}", request.reason, request.hard))?;
+        answer(v1::FreezeResponse { freeze: script.freeze.clone(), recorded: !script.is_store_away })
+    }
+
+    async fn unfreeze(&self, _: Request<v1::UnfreezeRequest>) -> Answer<v1::UnfreezeResponse> {
+        drop(self.asked("unfreeze".into())?);
+        answer(v1::UnfreezeResponse {})
+    }
+
+    async fn get_freeze(&self, _: Request<v1::GetFreezeRequest>) -> Answer<v1::GetFreezeResponse> {
+        let script = self.asked("get freeze".into())?;
+        answer(v1::GetFreezeResponse { freeze: script.freeze.clone() })
+    }
 }

@@ -1,6 +1,6 @@
 //! The fake's OperationService.
 
-use super::{Service, Then, page};
+use super::{Service, Then, digest, page};
 use curfew_proto::v1;
 use curfew_proto::v1::operation_service_server::OperationService;
 use std::pin::Pin;
@@ -24,7 +24,17 @@ impl OperationService for Service {
         &self,
         request: Request<v1::StartOperationRequest>,
     ) -> Answer<v1::StartOperationResponse> {
-        let mut script = self.asked(format!("start {}", request.get_ref().request_id))?;
+        let request = request.into_inner();
+        let count = request.expected_count.map(|count| format!(" count {count}")).unwrap_or_default();
+        let shown = match request.expected_digest.as_str() {
+            "" => String::new(),
+            digest => format!(" digest {digest}"),
+        };
+        let mut script = self.asked(format!("start {}{count}{shown}", request.request_id))?;
+        if let Some(guests) = script.preview_then.take() {
+            script.preview = guests;
+            return Err(Status::failed_precondition("the set of guests has another digest now"));
+        }
         if script.unanswered_starts > 0 {
             script.unanswered_starts -= 1;
             script.cut_connections();
@@ -37,7 +47,7 @@ impl OperationService for Service {
         &self,
         request: Request<v1::PreviewOperationRequest>,
     ) -> Answer<v1::PreviewOperationResponse> {
-        let script = self.asked("preview".into())?;
+        let script = self.asked(if request.get_ref().live { "preview live" } else { "preview" }.into())?;
         let request = request.into_inner();
         let (guests, next_page_token) = page(&script.preview, request.page_size, &request.page_token);
         let included = script.preview.iter().filter(|guest| guest.included).count() as u64;
@@ -46,7 +56,8 @@ impl OperationService for Service {
             next_page_token,
             included_count: included,
             left_out_count: script.preview.len() as u64 - included,
-            selection_digest: "digest".into(),
+            selection_digest: digest(&script.preview),
+            ..script.preview_as.clone()
         })
     }
 
@@ -113,6 +124,85 @@ impl OperationService for Service {
         let mut script = self.asked(format!("cancel {} {}", request.operation_id, request.reason))?;
         script.operation.state = v1::OperationState::Cancelling.into();
         answer(v1::CancelOperationResponse { operation: Some(script.operation.clone()) })
+    }
+
+    async fn pause_operation(
+        &self,
+        request: Request<v1::PauseOperationRequest>,
+    ) -> Answer<v1::PauseOperationResponse> {
+        let request = request.into_inner();
+        let mut script = self.asked(format!("pause {} {}", request.operation_id, request.reason))?;
+        script.operation.state = v1::OperationState::Paused.into();
+        script.operation.recorded = !script.is_store_away;
+        answer(v1::PauseOperationResponse { operation: Some(script.operation.clone()) })
+    }
+
+    async fn resume_operation(
+        &self,
+        request: Request<v1::ResumeOperationRequest>,
+    ) -> Answer<v1::ResumeOperationResponse> {
+        let request = request.into_inner();
+        let budgets = serde_json::to_string(&request.budgets).map_err(|_| Status::internal("no JSON"))?;
+        let mut script = self.asked(format!("resume {} {budgets}", request.operation_id))?;
+        script.operation.state = v1::OperationState::Running.into();
+        answer(v1::ResumeOperationResponse { operation: Some(script.operation.clone()) })
+    }
+
+    async fn promote_operation(
+        &self,
+        request: Request<v1::PromoteOperationRequest>,
+    ) -> Answer<v1::PromoteOperationResponse> {
+        let request = request.into_inner();
+        let mut script = self.asked(format!("promote {} {}", request.operation_id, request.wave))?;
+        if let Some(next) = script.operation.waves.iter_mut().find(|wave| !wave.begun) {
+            next.begun = true;
+        }
+        answer(v1::PromoteOperationResponse { operation: Some(script.operation.clone()) })
+    }
+
+    async fn approve_operation(
+        &self,
+        request: Request<v1::ApproveOperationRequest>,
+    ) -> Answer<v1::ApproveOperationResponse> {
+        let request = request.into_inner();
+        let mut script =
+            self.asked(format!("approve {} {}", request.operation_id, request.selection_digest))?;
+        if let Some(approval) = script.approval.clone() {
+            return answer(approval);
+        }
+        script.operation.state = v1::OperationState::Running.into();
+        let operation = Some(script.operation.clone());
+        answer(v1::ApproveOperationResponse { operation, ..v1::ApproveOperationResponse::default() })
+    }
+
+    async fn reject_operation(
+        &self,
+        request: Request<v1::RejectOperationRequest>,
+    ) -> Answer<v1::RejectOperationResponse> {
+        let request = request.into_inner();
+        let script = self.asked(format!("reject {} {}", request.operation_id, request.reason))?;
+        answer(v1::RejectOperationResponse { operation: Some(script.operation.clone()) })
+    }
+
+    async fn retry_operation(
+        &self,
+        request: Request<v1::RetryOperationRequest>,
+    ) -> Answer<v1::RetryOperationResponse> {
+        let request = request.into_inner();
+        let what = if request.validate_only { "validate retry" } else { "retry" };
+        let mut script = self.asked(format!("{what} {} {}", request.operation_id, request.request_id))?;
+        if !request.validate_only && script.unanswered_starts > 0 {
+            script.unanswered_starts -= 1;
+            script.cut_connections();
+            return Err(Status::unavailable("nobody hears this"));
+        }
+        let mut operation = script.operation.clone();
+        if request.validate_only {
+            // Four of which one would be skipped.
+            operation.task_count = 4;
+            operation.stages = vec![v1::StageCount { stage: v1::Stage::Queued.into(), tasks: 3 }];
+        }
+        answer(v1::RetryOperationResponse { operation: Some(operation), missing_guest_count: 1 })
     }
 
     async fn list_tasks(&self, request: Request<v1::ListTasksRequest>) -> Answer<v1::ListTasksResponse> {

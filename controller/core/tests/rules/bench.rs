@@ -2,8 +2,12 @@
 
 use curfew_controller_core::record::{Record, Recovered};
 use curfew_controller_core::view::{OperationView, TaskView};
-use curfew_controller_core::{Action, AttachError, Core, Event, Frame, Settings, StartError, Welcome};
-use curfew_types::agent::{Cancel, Finding, Hello, LedgerMark, Order, Report, TaskProgress};
+use curfew_controller_core::{
+    Action, AttachError, Core, Event, Frame, Settings, StartError, StartRequest, Welcome,
+};
+use curfew_types::agent::{
+    Cancel, Finding, Hello, LedgerMark, Order, Report, Safeguards, SafeguardsMark, TaskProgress,
+};
 use curfew_types::label::Labels;
 use curfew_types::{
     Guest, GuestId, HostName, Mono, Now, OperationId, OperationSpec, OsFamily, Outcome, PowerState, Reason,
@@ -57,6 +61,19 @@ pub(crate) fn hello() -> Hello {
         unfinished: Vec::new(),
         first_pending_sequence: 1,
         inventory_digest: 1,
+        safeguards: SafeguardsMark::default(),
+    }
+}
+
+/// What an operator asks for.
+pub(crate) fn request(spec: OperationSpec, entropy: u64) -> StartRequest {
+    StartRequest {
+        requester: "operator".into(),
+        spec,
+        only: None,
+        expected_count: None,
+        expected_digest: None,
+        entropy,
     }
 }
 
@@ -78,6 +95,8 @@ pub(crate) struct Bench {
     pub(crate) core: Core,
     pub(crate) ms: u64,
     sessions: u64,
+    /// Findings that [`Bench::end_well`] made, over all hosts.
+    found: u64,
     pub(crate) actions: Vec<Action>,
 }
 
@@ -88,10 +107,15 @@ impl Bench {
 
     /// A bench that goes on from what a store knows, `ms` after the beginning.
     pub(crate) fn recover(recovered: Recovered, ms: u64) -> Bench {
+        Bench::with_settings(Settings::default(), recovered, ms)
+    }
+
+    pub(crate) fn with_settings(settings: Settings, recovered: Recovered, ms: u64) -> Bench {
         let mut bench = Bench {
-            core: Core::recover(now(ms), Settings::default(), recovered),
+            core: Core::recover(now(ms), settings, recovered),
             ms,
             sessions: 0,
+            found: 0,
             actions: vec![],
         };
         bench.drain();
@@ -101,11 +125,16 @@ impl Bench {
     /// A fleet of hosts, each with guests, every one attached.
     pub(crate) fn with(hosts: &[(&str, &[&str])]) -> Bench {
         let mut bench = Bench::new();
-        for (name, guests) in hosts {
-            bench.attach(name);
-            bench.inventory(name, guests.iter().map(|name| guest(name)).collect());
-        }
+        bench.add(hosts);
         bench
+    }
+
+    /// Attaches hosts with their guests.
+    pub(crate) fn add(&mut self, hosts: &[(&str, &[&str])]) {
+        for (name, guests) in hosts {
+            self.attach(name);
+            self.inventory(name, guests.iter().map(|name| guest(name)).collect());
+        }
     }
 
     pub(crate) fn now(&self) -> Now {
@@ -170,7 +199,8 @@ impl Bench {
     }
 
     pub(crate) fn try_start(&mut self, spec: OperationSpec) -> Result<OperationView, StartError> {
-        let answer = self.core.start(self.now(), "operator", spec, self.ms);
+        let request = request(spec, self.ms);
+        let answer = self.core.start(self.now(), request);
         self.drain();
         answer
     }
@@ -257,6 +287,34 @@ impl Bench {
         frames
             .filter_map(|(_, frame, _)| if let Frame::Cancel(cancel) = frame { Some(cancel) } else { None })
             .collect()
+    }
+
+    /// The safeguards that the last turn sent, with their hosts.
+    pub(crate) fn safeguards(&self) -> Vec<(String, Safeguards)> {
+        let frames = self.frames().into_iter();
+        frames
+            .filter_map(|(host, frame, urgent)| match frame {
+                Frame::Safeguards(safeguards) if urgent => Some((host.to_string(), (*safeguards).clone())),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Lets a request change the core, and keeps what it wants done.
+    pub(crate) fn ask<T>(&mut self, work: impl FnOnce(&mut Core, Now) -> T) -> T {
+        let now = self.now();
+        let answer = work(&mut self.core, now);
+        self.drain();
+        answer
+    }
+
+    /// Ends these tasks well, one finding after the other.
+    pub(crate) fn end_well(&mut self, session: u64, operation: OperationId, indices: &[u32]) {
+        for index in indices {
+            self.found += 1;
+            let sequence = self.found;
+            self.find(session, sequence, task(operation, *index), succeeded());
+        }
     }
 
     /// The guests that the orders of the last turn name.

@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, all, succeeded, task};
 use curfew_controller_core::{CancelError, Event};
-use curfew_types::{OperationSpec, OperationState, Outcome, Reason, StatusCode, Verdict};
+use curfew_types::{Amount, OperationSpec, OperationState, Outcome, Reason, StatusCode, Verdict};
 
 fn taken_back() -> Verdict {
     Verdict::new(Outcome::Cancelled, StatusCode::Ok, Reason::BeforeAnySession, "cancelled")
@@ -11,7 +11,8 @@ fn taken_back() -> Verdict {
 #[test]
 fn what_never_left_is_cancelled_at_once_and_what_left_is_asked_for() {
     let mut bench = Bench::with(&[("h1", &["vm-1", "vm-2"])]);
-    let operation = bench.start(OperationSpec { max_in_flight: Some(1), ..OperationSpec::plain(all()) });
+    let operation =
+        bench.start(OperationSpec { max_in_flight: Some(Amount::Number(1)), ..OperationSpec::plain(all()) });
     bench.cancel(operation);
     assert_eq!(bench.verdict(operation, "vm-1"), None, "its agent has not answered");
     assert_eq!(bench.verdict(operation, "vm-2").expect("has ended").reason, Reason::NotStarted);
@@ -60,7 +61,8 @@ fn asking_twice_is_no_error_and_asking_after_the_end_is() {
 #[test]
 fn one_task_is_cancelled_without_the_others() {
     let mut bench = Bench::with(&[("h1", &["vm-1", "vm-2"])]);
-    let operation = bench.start(OperationSpec { max_in_flight: Some(1), ..OperationSpec::plain(all()) });
+    let operation =
+        bench.start(OperationSpec { max_in_flight: Some(Amount::Number(1)), ..OperationSpec::plain(all()) });
     bench.core.cancel_task(bench.now(), task(operation, 1), "operator").expect("cancels");
     assert_eq!(bench.verdict(operation, "vm-2").expect("has ended").reason, Reason::NotStarted);
     assert_eq!(bench.operation(operation).state, OperationState::Running);

@@ -2,10 +2,10 @@
 
 use crate::bench::{Bench, all, hello, ids, progress, succeeded, task};
 use curfew_controller_core::record::Record;
-use curfew_types::{OperationSpec, Outcome, Reason, Stage};
+use curfew_types::{Amount, OperationSpec, Outcome, Reason, Stage};
 
 fn windowed(limit: u32) -> OperationSpec {
-    OperationSpec { max_in_flight: Some(limit), ..OperationSpec::plain(all()) }
+    OperationSpec { max_in_flight: Some(Amount::Number(limit)), ..OperationSpec::plain(all()) }
 }
 
 #[test]
@@ -71,8 +71,10 @@ fn whoever_waits_behind_a_waiting_task_that_is_cancelled_gets_the_guest_all_the_
     let holder = bench.start(OperationSpec::plain(ids(&["vm-1"])));
     bench.pass(1);
     // Its window is taken up by vm-2 when vm-1 becomes free.
-    let busy =
-        bench.start(OperationSpec { max_in_flight: Some(1), ..OperationSpec::plain(ids(&["vm-1", "vm-2"])) });
+    let busy = bench.start(OperationSpec {
+        max_in_flight: Some(Amount::Number(1)),
+        ..OperationSpec::plain(ids(&["vm-1", "vm-2"]))
+    });
     bench.pass(1);
     let last = bench.start(OperationSpec::plain(ids(&["vm-1"])));
     assert_eq!(bench.task(task(busy, 1)).stage, Stage::Ordered);

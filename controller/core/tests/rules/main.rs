@@ -1,5 +1,6 @@
 //! The controller core's rules, one claim at a time, through its public API.
 
+mod approving;
 mod bench;
 mod cancelling;
 mod dispatching;
@@ -7,5 +8,8 @@ mod fleet;
 mod linking;
 mod recovering;
 mod reporting;
+mod rollout;
+mod safeguards;
 mod selecting;
+mod steering;
 mod timing;

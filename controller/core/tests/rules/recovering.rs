@@ -6,8 +6,9 @@ use curfew_controller_core::record::{
 };
 use curfew_types::agent::Hello;
 use curfew_types::label::Labels;
+use curfew_types::operation::Standing;
 use curfew_types::{
-    OperationId, OperationSpec, OperationState, Outcome, Reason, Stage, StatusCode, Verdict, WallTime,
+    Amount, OperationId, OperationSpec, OperationState, Outcome, Reason, Stage, StatusCode, Verdict, WallTime,
 };
 
 const BEGAN: WallTime = WallTime(1_795_000_000_000);
@@ -19,15 +20,23 @@ fn operation_id() -> OperationId {
 /// A store with one host, three guests, and a windowed operation over them whose first task was handed over.
 fn stored() -> Recovered {
     let names = ["vm-1", "vm-2", "vm-3"];
-    let spec = OperationSpec { max_in_flight: Some(1), deadline_ms: 100_000, ..OperationSpec::plain(all()) };
-    let targets =
-        names.iter().map(|name| TargetGuest { id: guest(name).id, name: (*name).to_owned() }).collect();
+    let spec = OperationSpec {
+        max_in_flight: Some(Amount::Number(1)),
+        deadline_ms: 100_000,
+        ..OperationSpec::plain(all())
+    };
+    let targets = names
+        .iter()
+        .map(|name| TargetGuest { id: guest(name).id, name: (*name).to_owned(), wave: 0 })
+        .collect();
     let started = Started {
         id: operation_id(),
         requester: "operator".into(),
         created: BEGAN,
         deadline: BEGAN.plus(spec.deadline_ms),
         digest: 1,
+        seed: 1,
+        standing: Standing::running(spec.budgets),
         hosts: vec![TargetHost { host: host("h1"), first: 0, guests: targets }],
         spec,
     };
@@ -49,7 +58,7 @@ fn stored() -> Recovered {
         inventory_digest: 1,
         guests: names.iter().map(|name| guest(name)).collect(),
     };
-    Recovered { epoch: 4, hosts: vec![row], guest_labels: Vec::new(), operations: vec![operation] }
+    Recovered { epoch: 4, hosts: vec![row], operations: vec![operation], ..Recovered::default() }
 }
 
 fn with_operation(change: impl FnOnce(&mut RecoveredOperation)) -> Recovered {

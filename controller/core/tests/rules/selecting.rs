@@ -4,16 +4,16 @@ use crate::bench::{Bench, all, guest, id, ids};
 use curfew_controller_core::StartError;
 use curfew_types::label::Labels;
 use curfew_types::{
-    Guest, NotRunning, OperationSpec, Outcome, PowerState, Reason, Selection, Stage, StatusCode,
+    Amount, Guest, NotRunning, OperationSpec, Outcome, PowerState, Reason, Selection, Stage, StatusCode,
 };
 
 fn plan_of(bench: &Bench, selection: Selection) -> Vec<String> {
-    let plan = bench.core.plan(&OperationSpec::plain(selection)).expect("can be met");
+    let plan = bench.core.plan(&OperationSpec::plain(selection), None).expect("can be met");
     plan.guests.iter().map(|guest| guest.id.to_string()).collect()
 }
 
 fn problem_of(bench: &Bench, selection: Selection) -> StartError {
-    bench.core.plan(&OperationSpec::plain(selection)).expect_err("cannot be met")
+    bench.core.plan(&OperationSpec::plain(selection), None).expect_err("cannot be met")
 }
 
 fn named(names: &[&str]) -> Selection {
@@ -156,7 +156,7 @@ fn what_an_agent_calls_its_labels_is_kept_only_under_its_prefix() {
 fn planning_twice_gives_the_same_plan_and_digest() {
     let bench = Bench::with(&[("h1", &["vm-1", "vm-2"]), ("h2", &["vm-3"])]);
     let spec = OperationSpec::plain(all());
-    assert_eq!(bench.core.plan(&spec), bench.core.plan(&spec));
+    assert_eq!(bench.core.plan(&spec, None), bench.core.plan(&spec, None));
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn nothing_starts_while_the_store_is_away_or_the_controller_stops() {
 #[test]
 fn a_guest_that_moved_before_its_turn_is_refused() {
     let mut bench = Bench::with(&[("h1", &["vm-1", "vm-2"]), ("h2", &[])]);
-    let spec = OperationSpec { max_in_flight: Some(1), ..OperationSpec::plain(all()) };
+    let spec = OperationSpec { max_in_flight: Some(Amount::Number(1)), ..OperationSpec::plain(all()) };
     let operation = bench.start(spec);
     bench.inventory("h2", vec![guest("vm-2")]);
     bench.inventory("h1", vec![guest("vm-1")]);

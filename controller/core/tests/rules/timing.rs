@@ -2,13 +2,17 @@
 
 use crate::bench::{Bench, all, succeeded, task};
 use curfew_controller_core::Event;
-use curfew_types::{OperationSpec, OperationState, Outcome, Reason};
+use curfew_types::{Amount, OperationSpec, OperationState, Outcome, Reason};
 
 /// The heartbeat of the default settings.
 const HEARTBEAT_MS: u64 = 15_000;
 
 fn short() -> OperationSpec {
-    OperationSpec { max_in_flight: Some(1), deadline_ms: 60_000, ..OperationSpec::plain(all()) }
+    OperationSpec {
+        max_in_flight: Some(Amount::Number(1)),
+        deadline_ms: 60_000,
+        ..OperationSpec::plain(all())
+    }
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! A turn's records, folded into what one transaction writes. Pure: it knows neither the file nor what is in it.
 
 use super::body::{CancelBody, Entry, FinishedBody, HandedBody, LateBody, VerdictBody, join, pack, split};
+use super::safeguards::SafeguardsChange;
 use curfew_controller_core::record::{CancelScope, Record, Started};
 use curfew_types::agent::LedgerMark;
 use curfew_types::label::Labels;
-use curfew_types::{Guest, GuestId, HostName, OperationId, Outcome, Verdict, WallTime};
+use curfew_types::operation::{OperationEvent, Standing};
+use curfew_types::{
+    Guest, GuestId, HostName, OperationId, OperationState, Outcome, Reason, Verdict, WallTime,
+};
 use std::collections::BTreeMap;
 
 /// What one transaction writes. Where several records say the same of a host, the last one stands.
@@ -14,6 +18,7 @@ pub(super) struct Batch<'a> {
     pub(super) hosts: BTreeMap<&'a HostName, HostChange<'a>>,
     pub(super) guest_labels: BTreeMap<&'a GuestId, &'a Labels>,
     pub(super) operations: BTreeMap<OperationId, OperationChange<'a>>,
+    pub(super) safeguards: SafeguardsChange<'a>,
 }
 
 /// What changes about a host.
@@ -39,10 +44,32 @@ pub(super) struct InventoryChange<'a> {
 #[derive(Default)]
 pub(super) struct OperationChange<'a> {
     pub(super) started: Option<&'a Started>,
+    pub(super) replanned: Option<Replanned<'a>>,
+    pub(super) events: Vec<&'a OperationEvent>,
+    /// How it stands after the last of the events.
+    pub(super) standing: Option<&'a Standing>,
     pub(super) cancelled: Option<CancelRef<'a>>,
-    pub(super) ended: Option<(WallTime, u64)>,
+    pub(super) ended: Option<EndRef<'a>>,
     pub(super) chunks: BTreeMap<u32, ChunkChange<'a>>,
     pub(super) counts: Counts,
+}
+
+/// A new set of guests for an operation that waits for approval.
+#[derive(Clone, Copy)]
+pub(super) struct Replanned<'a> {
+    pub(super) with: &'a Started,
+    /// Only the database knows how the operation stood before.
+    pub(super) check_stored: bool,
+    /// This batch says that it did not wait any more.
+    pub(super) too_late: bool,
+}
+
+/// How an operation ended.
+#[derive(Clone, Copy)]
+pub(super) struct EndRef<'a> {
+    pub(super) at: WallTime,
+    pub(super) revision: u64,
+    pub(super) slowest: &'a [(u32, u64)],
 }
 
 /// Who cancelled, why and when.
@@ -54,9 +81,10 @@ pub(super) struct CancelRef<'a> {
 }
 
 /// What is added to an operation's counters.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) outcomes: [i64; Outcome::ALL.len()],
+    pub(super) reasons: BTreeMap<(Outcome, Reason), i64>,
     pub(super) ended_well: i64,
     pub(super) late: i64,
 }
@@ -64,6 +92,7 @@ pub(super) struct Counts {
 impl Counts {
     pub(super) fn count(&mut self, verdict: &Verdict) {
         self.outcomes[verdict.outcome.place()] += 1;
+        *self.reasons.entry((verdict.outcome, verdict.reason)).or_default() += 1;
         self.ended_well += i64::from(verdict.ended_well());
     }
 }
@@ -108,15 +137,22 @@ impl<'a> Batch<'a> {
         batch
     }
 
-    /// The operations that start in it.
-    pub(super) fn started(&self) -> impl Iterator<Item = OperationId> {
-        self.operations.iter().filter(|(_, change)| change.started.is_some()).map(|(id, _)| *id)
+    /// The operations that get their guests in it.
+    pub(super) fn planned(&self) -> impl Iterator<Item = OperationId> {
+        let planned = |change: &OperationChange<'_>| change.started.is_some() || change.replanned.is_some();
+        self.operations.iter().filter(move |(_, change)| planned(change)).map(|(id, _)| *id)
     }
 
     fn add(&mut self, record: &'a Record) {
         match record {
             Record::EpochRaised { epoch } => self.epoch = Some(*epoch),
             Record::Started(started) => self.operation(started.id).started = Some(started),
+            Record::Replanned(started) => self.operation(started.id).replan(started),
+            Record::Steered { operation, event, standing } => {
+                let operation = self.operation(*operation);
+                operation.events.push(event);
+                operation.standing = Some(standing);
+            }
             Record::Handed { operation, tasks, until, .. } => {
                 let operation = self.operation(*operation);
                 for task in tasks {
@@ -147,8 +183,8 @@ impl<'a> Batch<'a> {
                     }
                 }
             }
-            Record::Ended { operation, at, revision } => {
-                self.operation(*operation).ended = Some((*at, *revision));
+            Record::Ended { operation, at, revision, slowest } => {
+                self.operation(*operation).ended = Some(EndRef { at: *at, revision: *revision, slowest });
             }
             Record::HostSeen { host, at, version } => self.host(host).seen = Some((*at, version)),
             Record::LedgerSeen { host, ledger, acknowledged } => {
@@ -165,6 +201,11 @@ impl<'a> Batch<'a> {
             Record::HostRemoved { host } => {
                 *self.host(host) = HostChange { removed: true, ..HostChange::default() };
             }
+            Record::Held { .. }
+            | Record::Released { .. }
+            | Record::Protected { .. }
+            | Record::Unprotected { .. }
+            | Record::FreezeChanged { .. } => self.safeguards.add(record),
         }
     }
 
@@ -178,6 +219,18 @@ impl<'a> Batch<'a> {
 }
 
 impl<'a> OperationChange<'a> {
+    fn replan(&mut self, with: &'a Started) {
+        let stood = self.standing.or(self.started.map(|started| &started.standing));
+        let too_late = self.cancelled.is_some()
+            || !self.chunks.is_empty()
+            || self.replanned.is_some_and(|before| before.too_late)
+            || stood.is_some_and(|standing| standing.state != OperationState::AwaitingApproval);
+        let check_stored = self.replanned.map_or(stood.is_none(), |before| before.check_stored);
+        self.replanned = Some(Replanned { with, check_stored, too_late });
+        // Its own standing is the newest until something else changes it.
+        self.standing = Some(&with.standing);
+    }
+
     fn hand(&mut self, task: u32, until: WallTime) {
         let (chunk, place) = split(task);
         let handed = &mut self.chunks.entry(chunk).or_default().handed;
@@ -223,6 +276,8 @@ impl<'a> OperationChange<'a> {
     /// Whether it brings nothing but late news, which may come at any time.
     pub(super) fn is_only_late(&self) -> bool {
         self.started.is_none()
+            && self.replanned.is_none()
+            && self.standing.is_none()
             && self.cancelled.is_none()
             && self.ended.is_none()
             && self.indices().next().is_none()

@@ -29,7 +29,7 @@ pub(super) struct InventoryBody {
     pub(super) guests: Vec<GuestBody>,
 }
 
-/// A guest. Its id is in one of the first three fields; targets have no field beyond the name.
+/// A guest. Its id is in one of the first three fields; targets have only the name and the wave beside it.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct GuestBody {
     /// The 16 bytes of a UUID in its usual lower-case writing.
@@ -53,12 +53,15 @@ pub(super) struct GuestBody {
     is_host: bool,
     #[prost(btree_map = "string, string", tag = "9")]
     labels: BTreeMap<String, String>,
+    #[prost(uint32, tag = "10")]
+    wave: u32,
 }
 
 impl GuestBody {
     /// The body of a target.
     pub(super) fn target(host: &HostName, guest: &TargetGuest) -> GuestBody {
-        GuestBody { name: guest.name.clone(), ..GuestBody::identified(host, &guest.id) }
+        let wave = u32::from(guest.wave);
+        GuestBody { name: guest.name.clone(), wave, ..GuestBody::identified(host, &guest.id) }
     }
 
     /// The body of a guest in an inventory.
@@ -105,7 +108,8 @@ impl GuestBody {
     /// # Errors
     /// When it cannot be understood.
     pub(super) fn into_target(self, host: &HostName) -> Result<TargetGuest, BodyError> {
-        Ok(TargetGuest { id: self.id(host)?, name: self.name })
+        let wave = u8::try_from(self.wave).map_err(|_| BodyError::Unknown(format!("wave {}", self.wave)))?;
+        Ok(TargetGuest { id: self.id(host)?, name: self.name, wave })
     }
 
     /// The body read as a guest of an inventory.

@@ -24,11 +24,11 @@ pub(super) async fn keep_known(
         }
         let body: Option<Vec<u8>> = sqlx::query_scalar(
             "SELECT targets.body FROM targets JOIN operations ON operations.id = targets.operation \
-             WHERE targets.operation = ? AND targets.chunk = ? AND operations.state <= ?",
+             WHERE targets.operation = ? AND targets.chunk = ? AND operations.state <> ?",
         )
         .bind(operation.number().cast_signed())
         .bind(*chunk)
-        .bind(super::STATE_ENDED)
+        .bind(super::STATE_REMOVING)
         .fetch_optional(&mut *connection)
         .await?;
         let targets = match &body {

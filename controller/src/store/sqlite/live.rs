@@ -30,12 +30,13 @@ impl Live {
     /// # Errors
     /// When it is unknown, has ended, or cannot be read.
     pub(super) async fn read(connection: &mut SqliteConnection, id: OperationId) -> Result<Live> {
-        let row: Option<(i64, u32)> = sqlx::query_as("SELECT state, task_count FROM operations WHERE id = ?")
-            .bind(id.number().cast_signed())
-            .fetch_optional(&mut *connection)
-            .await?;
+        let row: Option<(bool, u32)> =
+            sqlx::query_as("SELECT ended_at IS NULL, task_count FROM operations WHERE id = ?")
+                .bind(id.number().cast_signed())
+                .fetch_optional(&mut *connection)
+                .await?;
         let mut live = match row {
-            Some((state, task_count)) if state < super::STATE_ENDED => Live::new(task_count),
+            Some((true, task_count)) => Live::new(task_count),
             Some(_) => return Err(Fault::Refused(format!("{id} has ended"))),
             None => return Err(Fault::Refused(format!("{id} is unknown"))),
         };

@@ -1,11 +1,12 @@
 //! Writes the rows of operations: their start, and what changes about the whole of them.
 
-use super::batch::{Counts, OperationChange};
+use super::batch::{Counts, OperationChange, Replanned};
 use super::body::CHUNK;
 use super::fault::{Fault, Result};
 use super::guests::{GuestBody, TargetHostBody, TargetsBody};
 use super::rows::Rows;
-use curfew_controller_core::record::{Started, TargetHost};
+use super::steering;
+use curfew_controller_core::record::{NO_WAVE, Started, TargetHost};
 use curfew_types::OperationId;
 use prost::Message;
 use sqlx::SqliteConnection;
@@ -15,7 +16,7 @@ static TARGETS: Rows = Rows::new("INSERT INTO targets (operation, chunk, body) V
 /// Writes an operation that starts.
 ///
 /// # Errors
-/// When there is one with its id, or its tasks are not numbered without gaps.
+/// When there is one with its id, it stands as none does at its start, or its tasks are not numbered without gaps.
 pub(super) async fn insert(connection: &mut SqliteConnection, started: &Started) -> Result<()> {
     let id = started.id.number().cast_signed();
     if exists(connection, id).await? {
@@ -24,10 +25,10 @@ pub(super) async fn insert(connection: &mut SqliteConnection, started: &Started)
     let spec = serde_json::to_string(&started.spec)?;
     sqlx::query(
         "INSERT INTO operations (id, state, requester, request_id, created_at, deadline_at, digest, task_count, \
-         host_count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         host_count, seed, standing, wave_sizes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(id)
-    .bind(super::STATE_RUNNING)
+    .bind(steering::unfinished_number(started.id, &started.standing)?)
     .bind(&started.requester)
     .bind(&started.spec.request_id)
     .bind(started.created.0)
@@ -35,6 +36,9 @@ pub(super) async fn insert(connection: &mut SqliteConnection, started: &Started)
     .bind(started.digest.cast_signed())
     .bind(started.task_count())
     .bind(u32::try_from(started.hosts.len()).unwrap_or(u32::MAX))
+    .bind(started.seed.cast_signed())
+    .bind(serde_json::to_string(&started.standing)?)
+    .bind(wave_sizes(&started.hosts)?)
     .execute(&mut *connection)
     .await?;
     sqlx::query("INSERT INTO specs (operation, spec) VALUES (?, ?)")
@@ -42,6 +46,66 @@ pub(super) async fn insert(connection: &mut SqliteConnection, started: &Started)
         .bind(spec)
         .execute(&mut *connection)
         .await?;
+    insert_targets(connection, started).await
+}
+
+/// Gives an operation that waits for approval another set of guests.
+///
+/// # Errors
+/// When it does not wait for approval, anything is known of one of its tasks, or the new tasks are not numbered without
+/// gaps.
+pub(super) async fn replan(connection: &mut SqliteConnection, replanned: Replanned<'_>) -> Result<()> {
+    let started = replanned.with;
+    let id = started.id.number().cast_signed();
+    let stored: Option<(i64, bool)> = sqlx::query_as(
+        "SELECT state, EXISTS (SELECT 1 FROM journal WHERE operation = id) FROM operations WHERE id = ?",
+    )
+    .bind(id)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let (state, has_journal) = stored.ok_or_else(|| Fault::Refused(format!("{} is unknown", started.id)))?;
+    let waited = !replanned.check_stored || state == super::STATE_AWAITING_APPROVAL;
+    if replanned.too_late || !waited || has_journal {
+        return Err(Fault::Refused(format!("{} has its guests for good", started.id)));
+    }
+    sqlx::query(
+        "UPDATE operations SET deadline_at = ?, digest = ?, task_count = ?, host_count = ?, seed = ?, wave_sizes = ? \
+         WHERE id = ?",
+    )
+    .bind(started.deadline.0)
+    .bind(started.digest.cast_signed())
+    .bind(started.task_count())
+    .bind(u32::try_from(started.hosts.len()).unwrap_or(u32::MAX))
+    .bind(started.seed.cast_signed())
+    .bind(wave_sizes(&started.hosts)?)
+    .bind(id)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("UPDATE specs SET spec = ? WHERE operation = ?")
+        .bind(serde_json::to_string(&started.spec)?)
+        .bind(id)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("DELETE FROM targets WHERE operation = ?").bind(id).execute(&mut *connection).await?;
+    insert_targets(connection, started).await
+}
+
+/// Tasks by wave, as they are stored.
+fn wave_sizes(hosts: &[TargetHost]) -> Result<String> {
+    let mut sizes: Vec<u64> = Vec::new();
+    let guests = hosts.iter().flat_map(|host| &host.guests);
+    for guest in guests.filter(|guest| guest.wave != NO_WAVE) {
+        let wave = usize::from(guest.wave);
+        if sizes.len() <= wave {
+            sizes.resize(wave + 1, 0);
+        }
+        sizes[wave] += 1;
+    }
+    Ok(serde_json::to_string(&sizes)?)
+}
+
+async fn insert_targets(connection: &mut SqliteConnection, started: &Started) -> Result<()> {
+    let id = started.id.number().cast_signed();
     let chunks = pack_targets(&started.hosts).ok_or_else(|| {
         Fault::Refused(format!("the tasks of {} are not numbered without gaps", started.id))
     })?;
@@ -106,11 +170,13 @@ pub(super) async fn update(
     id: OperationId,
     change: &OperationChange<'_>,
 ) -> Result<()> {
-    update_rows(connection, id.number().cast_signed(), change).await
+    update_counts(connection, id.number().cast_signed(), &change.counts).await?;
+    steering::write(connection, id, change).await?;
+    update_state(connection, id.number().cast_signed(), change).await
 }
 
-async fn update_rows(connection: &mut SqliteConnection, id: i64, change: &OperationChange<'_>) -> Result<()> {
-    if change.counts != Counts::default() {
+async fn update_counts(connection: &mut SqliteConnection, id: i64, counts: &Counts) -> Result<()> {
+    if *counts != Counts::default() {
         let statement = sqlx::query(
             "UPDATE operations SET succeeded = succeeded + ?, nothing_to_do = nothing_to_do + ?, \
              refused = refused + ?, failed = failed + ?, timed_out = timed_out + ?, \
@@ -118,10 +184,18 @@ async fn update_rows(connection: &mut SqliteConnection, id: i64, change: &Operat
              skipped = skipped + ?, ended_well = ended_well + ?, late_findings = late_findings + ? \
              WHERE id = ?",
         );
-        let Counts { outcomes, ended_well, late } = change.counts;
-        let statement = outcomes.into_iter().fold(statement, sqlx::query::Query::bind);
-        statement.bind(ended_well).bind(late).bind(id).execute(&mut *connection).await?;
+        let Counts { outcomes, ended_well, late, .. } = counts;
+        let statement = outcomes.iter().copied().fold(statement, sqlx::query::Query::bind);
+        statement.bind(ended_well).bind(late).bind(id).execute(connection).await?;
     }
+    Ok(())
+}
+
+async fn update_state(
+    connection: &mut SqliteConnection,
+    id: i64,
+    change: &OperationChange<'_>,
+) -> Result<()> {
     if let Some(cancel) = change.cancelled {
         sqlx::query(
             "UPDATE operations SET state = ?, cancelled_by = ?, cancel_reason = ?, cancelled_at = ? \
@@ -135,11 +209,12 @@ async fn update_rows(connection: &mut SqliteConnection, id: i64, change: &Operat
         .execute(&mut *connection)
         .await?;
     }
-    if let Some((at, revision)) = change.ended {
-        sqlx::query("UPDATE operations SET state = ?, ended_at = ?, revision = ? WHERE id = ?")
+    if let Some(end) = change.ended {
+        sqlx::query("UPDATE operations SET state = ?, ended_at = ?, revision = ?, slowest = ? WHERE id = ?")
             .bind(super::STATE_ENDED)
-            .bind(at.0)
-            .bind(revision.cast_signed())
+            .bind(end.at.0)
+            .bind(end.revision.cast_signed())
+            .bind(serde_json::to_string(end.slowest)?)
             .bind(id)
             .execute(&mut *connection)
             .await?;

@@ -100,7 +100,13 @@ async fn remove(to: &mut SqliteConnection, id: i64, tasks: u64) -> Result<Step> 
     if from > 0 {
         return Ok(Step::Shortened);
     }
-    sqlx::query("DELETE FROM specs WHERE operation = ?").bind(id).execute(&mut *to).await?;
+    for statement in [
+        "DELETE FROM operation_events WHERE operation = ?",
+        "DELETE FROM operation_reasons WHERE operation = ?",
+        "DELETE FROM specs WHERE operation = ?",
+    ] {
+        sqlx::query(statement).bind(id).execute(&mut *to).await?;
+    }
     sqlx::query("DELETE FROM operations WHERE id = ?").bind(id).execute(to).await?;
     Ok(Step::Removed { tasks })
 }

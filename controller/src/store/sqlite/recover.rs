@@ -4,9 +4,11 @@ use super::body::{BodyError, Entry, join, unpack};
 use super::fault::Result;
 use super::fleet::epoch_before;
 use super::guests::{InventoryBody, TargetsBody};
+use super::safeguards;
+use super::steering::read_standing;
 use curfew_controller_core::record::{Recovered, RecoveredHost, RecoveredOperation, Started, TargetHost};
 use curfew_types::agent::LedgerMark;
-use curfew_types::{GuestId, HostName, OperationId, Verdict, WallTime};
+use curfew_types::{GuestId, HostName, OperationId, OperationSpec, Verdict, WallTime};
 use futures::TryStreamExt;
 use prost::Message;
 use sqlx::sqlite::SqliteRow;
@@ -21,12 +23,14 @@ pub(super) async fn load(readers: &SqlitePool) -> Result<Recovered> {
     let mut connection = readers.acquire().await?;
     let mut transaction = connection.begin().await?;
     let from = &mut *transaction;
-    let recovered = Recovered {
+    let mut recovered = Recovered {
         epoch: epoch_before(from).await?,
         hosts: hosts(from).await?,
         guest_labels: guest_labels(from).await?,
         operations: operations(from).await?,
+        ..Recovered::default()
     };
+    safeguards::load(from, &mut recovered).await?;
     transaction.rollback().await?;
     Ok(recovered)
 }
@@ -78,10 +82,9 @@ async fn guest_labels(from: &mut SqliteConnection) -> Result<Vec<(GuestId, curfe
 
 async fn operations(from: &mut SqliteConnection) -> Result<Vec<RecoveredOperation>> {
     let rows = sqlx::query(
-        "SELECT id, requester, created_at, deadline_at, digest, late_findings, cancelled_by, spec \
-         FROM operations JOIN specs ON specs.operation = operations.id WHERE state < ? ORDER BY id",
+        "SELECT id, requester, created_at, deadline_at, digest, late_findings, cancelled_by, seed, standing, \
+         spec FROM operations JOIN specs ON specs.operation = operations.id WHERE ended_at IS NULL ORDER BY id",
     )
-    .bind(super::STATE_ENDED)
     .fetch_all(&mut *from)
     .await?;
     let mut operations = Vec::with_capacity(rows.len());
@@ -96,10 +99,13 @@ async fn operation(from: &mut SqliteConnection, row: &SqliteRow) -> Result<Recov
     let id = OperationId::from_number(number.cast_unsigned())
         .ok_or_else(|| BodyError::Unknown(format!("operation number {number}")))?;
     let history = history(from, number).await?;
+    let spec: OperationSpec = serde_json::from_str(row.try_get("spec")?)?;
     Ok(RecoveredOperation {
         started: Started {
             id,
-            spec: serde_json::from_str(row.try_get("spec")?)?,
+            standing: read_standing(row, &spec)?,
+            seed: row.try_get::<i64, _>("seed")?.cast_unsigned(),
+            spec,
             requester: row.try_get("requester")?,
             created: WallTime(row.try_get("created_at")?),
             deadline: WallTime(row.try_get("deadline_at")?),

@@ -7,7 +7,10 @@ use sqlx::{SqlSafeStr, SqliteConnection};
 
 /// Every version, oldest first. Listed by hand, so that the compiler sees each file change and none is forgotten in a
 /// package; a version that was released never changes.
-const VERSIONS: &[(i64, &str, &str)] = &[(1, "store", include_str!("../../../migrations/0001_store.sql"))];
+const VERSIONS: &[(i64, &str, &str)] = &[
+    (1, "store", include_str!("../../../migrations/0001_store.sql")),
+    (2, "steering", include_str!("../../../migrations/0002_steering.sql")),
+];
 
 /// The newest version this program knows.
 const NEWEST: i64 = VERSIONS[VERSIONS.len() - 1].0;
@@ -28,7 +31,13 @@ pub(super) async fn ensure(connection: &mut SqliteConnection) -> Result<()> {
     if tables > 0 {
         recognise(connection).await?;
     }
-    Ok(migrator().run_direct(None, connection, false).await?)
+    Ok(migrator(NEWEST).run_direct(None, connection, false).await?)
+}
+
+/// Makes an empty file one of an older version.
+#[cfg(test)]
+pub(super) async fn migrate_to(connection: &mut SqliteConnection, version: i64) -> Result<()> {
+    Ok(migrator(version).run_direct(None, connection, false).await?)
 }
 
 /// Checks that the file is a store of a version this program can read.
@@ -47,8 +56,9 @@ pub(super) async fn recognise(connection: &mut SqliteConnection) -> Result<()> {
     }
 }
 
-fn migrator() -> Migrator {
-    let migrations = VERSIONS.iter().map(|(version, description, sql)| {
+fn migrator(newest: i64) -> Migrator {
+    let wanted = VERSIONS.iter().filter(|(version, _, _)| *version <= newest);
+    let migrations = wanted.map(|(version, description, sql)| {
         Migration::new(*version, (*description).into(), MigrationType::Simple, sql.into_sql_str(), false)
     });
     Migrator::with_migrations(migrations.collect())

@@ -2,8 +2,9 @@
 
 use super::body::BodyError;
 use super::fault::Result;
+use super::steering::{read_reasons, read_standing, state, state_number};
 use crate::store::{Cancelled, Ended, OperationQuery, OperationSummary, Page};
-use curfew_types::{OperationId, OperationState, Outcome, WallTime};
+use curfew_types::{OperationId, OperationSpec, Outcome, WallTime};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
 
@@ -13,7 +14,9 @@ macro_rules! select {
         concat!(
             "SELECT id, state, requester, created_at, deadline_at, digest, task_count, host_count, succeeded, \
              nothing_to_do, refused, failed, timed_out, unreachable, unknown, cancelled, skipped, ended_well, \
-             late_findings, cancelled_by, cancel_reason, cancelled_at, ended_at, revision, spec \
+             late_findings, cancelled_by, cancel_reason, cancelled_at, ended_at, revision, seed, standing, \
+             wave_sizes, slowest, spec, (SELECT json_group_array(json_array(outcome, reason, tasks)) \
+             FROM operation_reasons WHERE operation = id) AS reasons \
              FROM operations JOIN specs ON specs.operation = operations.id ",
             $rest
         )
@@ -34,9 +37,9 @@ const COUNTERS: [&str; Outcome::ALL.len()] = [
 ];
 
 pub(super) async fn by_id(readers: &SqlitePool, id: OperationId) -> Result<Option<OperationSummary>> {
-    let row = sqlx::query(select!("WHERE id = ? AND state <= ?"))
+    let row = sqlx::query(select!("WHERE id = ? AND state <> ?"))
         .bind(id.number().cast_signed())
-        .bind(super::STATE_ENDED)
+        .bind(super::STATE_REMOVING)
         .fetch_optional(readers)
         .await?;
     row.as_ref().map(read).transpose()
@@ -48,11 +51,11 @@ pub(super) async fn by_request_id(
     request_id: &str,
 ) -> Result<Option<OperationSummary>> {
     let row = sqlx::query(select!(
-        "WHERE request_id = ? AND requester = ? AND state <= ? ORDER BY id DESC LIMIT 1"
+        "WHERE request_id = ? AND requester = ? AND state <> ? ORDER BY id DESC LIMIT 1"
     ))
     .bind(request_id)
     .bind(requester)
-    .bind(super::STATE_ENDED)
+    .bind(super::STATE_REMOVING)
     .fetch_optional(readers)
     .await?;
     row.as_ref().map(read).transpose()
@@ -63,24 +66,15 @@ pub(super) async fn page(readers: &SqlitePool, query: &OperationQuery) -> Result
     // One more than asked for tells whether more follow.
     let limit = i64::from(query.limit) + 1;
     let statement = match query.state {
-        Some(state) => {
-            sqlx::query(select!("WHERE state = ? AND id < ? ORDER BY id DESC LIMIT ?")).bind(number(state))
-        }
-        None => sqlx::query(select!("WHERE state <= ? AND id < ? ORDER BY id DESC LIMIT ?"))
-            .bind(super::STATE_ENDED),
+        Some(state) => sqlx::query(select!("WHERE state = ? AND id < ? ORDER BY id DESC LIMIT ?"))
+            .bind(state_number(state)),
+        None => sqlx::query(select!("WHERE state <> ? AND id < ? ORDER BY id DESC LIMIT ?"))
+            .bind(super::STATE_REMOVING),
     };
     let rows = statement.bind(before).bind(limit).fetch_all(readers).await?;
     let shown = usize::try_from(query.limit).unwrap_or(usize::MAX);
     let items = rows.iter().take(shown).map(read).collect::<Result<_, _>>()?;
     Ok(Page { items, more: rows.len() > shown })
-}
-
-fn number(state: OperationState) -> i64 {
-    match state {
-        OperationState::Running => super::STATE_RUNNING,
-        OperationState::Cancelling => super::STATE_CANCELLING,
-        OperationState::Ended => super::STATE_ENDED,
-    }
 }
 
 fn read(row: &SqliteRow) -> Result<OperationSummary> {
@@ -89,27 +83,39 @@ fn read(row: &SqliteRow) -> Result<OperationSummary> {
         *count = row.try_get::<i64, _>(column)?.cast_unsigned();
     }
     let number: i64 = row.try_get("id")?;
+    let spec: OperationSpec = serde_json::from_str(row.try_get("spec")?)?;
+    let task_count: u32 = row.try_get("task_count")?;
     Ok(OperationSummary {
         id: OperationId::from_number(number.cast_unsigned())
             .ok_or_else(|| BodyError::Unknown(format!("operation number {number}")))?,
-        spec: serde_json::from_str(row.try_get("spec")?)?,
         requester: row.try_get("requester")?,
         created: WallTime(row.try_get("created_at")?),
         deadline: WallTime(row.try_get("deadline_at")?),
         digest: row.try_get::<i64, _>("digest")?.cast_unsigned(),
         host_count: row.try_get("host_count")?,
-        task_count: row.try_get("task_count")?,
-        state: match row.try_get::<i64, _>("state")? {
-            super::STATE_RUNNING => OperationState::Running,
-            super::STATE_CANCELLING => OperationState::Cancelling,
-            _ => OperationState::Ended,
-        },
+        task_count,
+        state: state(row.try_get("state")?)?,
+        standing: read_standing(row, &spec)?,
+        seed: row.try_get::<i64, _>("seed")?.cast_unsigned(),
+        spec,
+        reasons: read_reasons(row)?,
+        slowest: serde_json::from_str(row.try_get("slowest")?)?,
+        wave_sizes: wave_sizes(row, task_count)?,
         outcomes,
         ended_well: row.try_get::<i64, _>("ended_well")?.cast_unsigned(),
         late_findings: row.try_get::<i64, _>("late_findings")?.cast_unsigned(),
         cancelled: cancelled(row)?,
         ended: ended(row)?,
     })
+}
+
+fn wave_sizes(row: &SqliteRow, task_count: u32) -> Result<Vec<u64>> {
+    match row.try_get::<Option<&str>, _>("wave_sizes")? {
+        Some(text) => Ok(serde_json::from_str(text)?),
+        // As the operation would be written today.
+        None if task_count == 0 => Ok(Vec::new()),
+        None => Ok(vec![u64::from(task_count)]),
+    }
 }
 
 fn cancelled(row: &SqliteRow) -> Result<Option<Cancelled>> {

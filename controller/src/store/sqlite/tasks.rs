@@ -62,11 +62,11 @@ async fn chunks(
     if query.outcomes.is_empty() && !query.only_not_well {
         return sqlx::query_scalar(
             "SELECT chunk FROM targets JOIN operations ON operations.id = targets.operation \
-             WHERE operation = ? AND chunk >= ? AND state <= ? ORDER BY chunk LIMIT ?",
+             WHERE operation = ? AND chunk >= ? AND state <> ? ORDER BY chunk LIMIT ?",
         )
         .bind(id)
         .bind(from)
-        .bind(super::STATE_ENDED)
+        .bind(super::STATE_REMOVING)
         .bind(CHUNKS)
         .fetch_all(connection)
         .await;
@@ -75,12 +75,12 @@ async fn chunks(
     let outcomes = wanted.iter().fold(0, |mask, outcome| mask | outcome_bit(*outcome));
     sqlx::query_scalar(
         "SELECT DISTINCT chunk FROM journal JOIN operations ON operations.id = journal.operation \
-         WHERE operation = ? AND chunk >= ? AND state <= ? AND (outcomes & ?) <> 0 AND (outcomes & ?) = ? \
+         WHERE operation = ? AND chunk >= ? AND state <> ? AND (outcomes & ?) <> 0 AND (outcomes & ?) = ? \
          ORDER BY chunk LIMIT ?",
     )
     .bind(id)
     .bind(from)
-    .bind(super::STATE_ENDED)
+    .bind(super::STATE_REMOVING)
     .bind(outcomes)
     .bind(if query.only_not_well { NOT_WELL } else { 0 })
     .bind(if query.only_not_well { NOT_WELL } else { 0 })
@@ -123,6 +123,7 @@ fn assemble(chunk: u32, targets: &[u8], entries: &[Vec<u8>]) -> Result<Vec<Store
                 guest: target.id,
                 name: target.name,
                 host: name.clone(),
+                wave: target.wave,
                 handed: false,
                 cancelled: None,
                 verdict: None,

@@ -1,9 +1,15 @@
-//! What is SQLite's own: a full disk, a second controller, other programs' files, copies.
+//! What is SQLite's own: a full disk, a second controller, other programs' files, copies, old files.
+
+mod upgrade;
 
 use super::{SqliteStore, restore, snapshot};
 use crate::store::{Error, Store};
 use curfew_controller_core::record::{Record, Started, TargetGuest, TargetHost};
-use curfew_types::{OperationId, OperationSpec, Outcome, Reason, Selection, StatusCode, Verdict, WallTime};
+use curfew_types::amount::Amount;
+use curfew_types::operation::Standing;
+use curfew_types::{
+    Budgets, OperationId, OperationSpec, Outcome, Reason, Selection, StatusCode, Verdict, WallTime,
+};
 use sqlx::{Connection, Executor, SqliteConnection};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -21,8 +27,11 @@ async fn open(file: &Path) -> SqliteStore {
 }
 
 fn started(number: u64, tasks: u32) -> Started {
-    let target =
-        |n| TargetGuest { id: format!("guest-{n}").parse().expect("an id"), name: format!("vm-{n}") };
+    let target = |n| TargetGuest {
+        id: format!("guest-{n}").parse().expect("an id"),
+        name: format!("vm-{n}"),
+        wave: 0,
+    };
     let host = TargetHost {
         host: "host-1".parse().expect("a name"),
         first: 0,
@@ -35,6 +44,8 @@ fn started(number: u64, tasks: u32) -> Started {
         created: WallTime(1),
         deadline: WallTime(2),
         digest: 3,
+        seed: 4,
+        standing: Standing::running(Budgets::default()),
         hosts: vec![host],
     }
 }
@@ -179,7 +190,7 @@ async fn a_newer_database_is_refused_by_its_version() {
     connection.execute(newer).await.expect("a newer version");
     connection.close().await.expect("a close");
     let error = SqliteStore::open(&file).await.err().expect("a refusal");
-    assert!(matches!(error, Error::Newer { found: 99, known: 1 }), "{error:?}");
+    assert!(matches!(error, Error::Newer { found: 99, known: 2 }), "{error:?}");
     assert!(error.to_string().contains("use the newer controller"), "{error}");
 }
 
@@ -273,5 +284,5 @@ fn a_spec_written_by_the_first_version_is_read() {
         "reason":"maintenance","annotations":{"ticket":"7"}}"#;
     let spec: OperationSpec =
         serde_json::from_str(text).expect("a new field of the spec needs a serde default");
-    assert_eq!(spec.max_in_flight, Some(5));
+    assert_eq!(spec.max_in_flight, Some(Amount::Number(5)));
 }

@@ -4,7 +4,7 @@ use super::batch::{Batch, OperationChange};
 use super::fault::{Fault, Result};
 use super::live::Live;
 use super::rows::Rows;
-use super::{fleet, late, operation};
+use super::{fleet, late, operation, safeguards};
 use curfew_controller_core::record::Record;
 use curfew_types::OperationId;
 use prost::Message;
@@ -64,7 +64,7 @@ impl Writer {
     }
 
     async fn append_settling(&mut self, batch: Batch<'_>) -> Result<()> {
-        let started: Vec<OperationId> = batch.started().collect();
+        let planned: Vec<OperationId> = batch.planned().collect();
         let mut connection = self.take().await?;
         match self.transact(&mut connection, batch).await {
             Ok(settled) => {
@@ -75,7 +75,7 @@ impl Writer {
             Err(error) => {
                 // SQLite may have rolled back by itself. Closing ends the transaction in every case.
                 connection.close().await.ok();
-                for operation in started {
+                for operation in planned {
                     self.live.remove(&operation);
                 }
                 Err(error)
@@ -104,12 +104,17 @@ impl Writer {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let to = &mut *transaction;
         fleet::write(to, &batch).await?;
+        safeguards::write(to, &batch.safeguards).await?;
         let mut rows = Vec::new();
         let mut settled = Vec::new();
         for (id, mut change) in batch.operations {
             if let Some(started) = change.started {
                 operation::insert(to, started).await?;
                 self.live.insert(id, Live::new(started.task_count()));
+            }
+            if let Some(replanned) = change.replanned {
+                operation::replan(to, replanned).await?;
+                self.live.insert(id, Live::new(replanned.with.task_count()));
             }
             late::keep_known(to, id, &mut change).await?;
             settled.push(self.check(to, id, &change).await?);

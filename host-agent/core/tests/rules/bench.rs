@@ -2,7 +2,7 @@
 
 use curfew_agent_core::call::{EndMode, EndReply, Error, Request, SessionList};
 use curfew_agent_core::{Action, Core, Entry, Event, Settings};
-use curfew_types::agent::{Cancel, Finding, Order, OrderedTask, Report};
+use curfew_types::agent::{Cancel, Finding, Order, OrderedTask, Report, SafeguardsMark};
 use curfew_types::{
     GuestId, Mono, Now, OperationId, Session, SessionKey, SessionState, StatusCode, Verdict, WallTime,
 };
@@ -28,6 +28,7 @@ pub(crate) fn order(guests: &[&str]) -> Order {
         remaining_ms: REMAINING_MS,
         task_timeout_ms: TIMEOUT_MS,
         required_capabilities: Vec::new(),
+        safeguards: SafeguardsMark::default(),
         tasks: ordered(guests),
     }
 }
@@ -37,7 +38,7 @@ fn ordered(guests: &[&str]) -> Vec<OrderedTask> {
 }
 
 pub(crate) fn cancel(guests: &[&str]) -> Cancel {
-    Cancel { operation: operation(1), epoch: 1, tasks: ordered(guests) }
+    Cancel { operation: operation(1), epoch: 1, tasks: ordered(guests), only_unaccepted: false }
 }
 
 /// A session of the guest's first boot.

@@ -118,3 +118,38 @@ fn a_task_that_waits_for_its_guest_is_taken_back_without_a_look() {
     assert_eq!(bench.verdict().reason, Reason::NotStarted);
     assert!(bench.calls().is_empty());
 }
+
+/// A withdrawal: only what the agent has not accepted is taken back.
+fn withdraw(bench: &mut Bench) {
+    bench.handle(Event::CancelAsked(Cancel { only_unaccepted: true, ..cancel(&["vm-1"]) }));
+}
+
+#[test]
+fn an_accepted_task_goes_on_when_only_unaccepted_ones_are_taken_back() {
+    let mut bench = Bench::acting(&["a"]);
+    withdraw(&mut bench);
+    assert!(bench.findings().is_empty());
+    assert_eq!(bench.reports()[0].progress[0].stage, curfew_types::Stage::Ending);
+    bench.ended(Ok(EndReply::Asked));
+    bench.list(Ok(listing(&[])));
+    assert_eq!(bench.verdict().outcome, Outcome::Succeeded);
+}
+
+#[test]
+fn a_task_that_never_came_is_taken_back_and_its_order_finds_that() {
+    let mut bench = Bench::new();
+    withdraw(&mut bench);
+    assert_eq!(bench.verdict().reason, Reason::NotStarted);
+    bench.order(order(&["vm-1"]));
+    assert!(bench.calls().is_empty());
+}
+
+#[test]
+fn a_finished_task_says_its_outcome_again_when_only_unaccepted_ones_are_taken_back() {
+    let mut bench = Bench::new();
+    bench.order(order(&["vm-1"]));
+    bench.list(Ok(listing(&[])));
+    bench.handle(Event::Acknowledged(1));
+    withdraw(&mut bench);
+    assert_eq!(bench.verdict().outcome, Outcome::NothingToDo);
+}

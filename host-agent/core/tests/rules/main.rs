@@ -7,3 +7,4 @@ mod ordering;
 mod outbox;
 mod recovering;
 mod running;
+mod safeguards;

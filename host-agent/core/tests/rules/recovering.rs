@@ -3,7 +3,7 @@
 use crate::bench::{Bench, REMAINING_MS, TIMEOUT_MS, listing, order};
 use curfew_agent_core::call::{EndMode, EndReply, Request};
 use curfew_agent_core::{Entry, Event};
-use curfew_types::{Outcome, Reason};
+use curfew_types::{Now, Outcome, Reason};
 
 fn welcomed(mut bench: Bench) -> Bench {
     bench.handle(Event::Welcomed { epoch: 1, acknowledged: 0 });
@@ -113,6 +113,27 @@ fn what_is_written_after_the_start_does_not_hide_that_the_ledger_was_rolled_back
     assert!(bench.core.hello(Vec::new(), 0).ledger.counter < told);
     let bench = welcomed(bench);
     assert_eq!(bench.core.hello(Vec::new(), 0).ledger.counter, told, "judged once, it counts as it stands");
+}
+
+/// Runs a task to its end, lets the clocks go on, and tells whether its outcome is still known then.
+fn is_remembered_after(mono_days: u64, wall_days: u64) -> bool {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+    let mut bench = Bench::new();
+    bench.order(order(&["vm-1"]));
+    bench.list(Ok(listing(&[])));
+    bench.handle(Event::Acknowledged(1));
+    let Now { mono, wall } = bench.now();
+    bench.core.forget_old(Now { mono: mono.plus(mono_days * DAY_MS), wall: wall.plus(wall_days * DAY_MS) });
+    bench.order(order(&["vm-1"]));
+    bench.calls().is_empty() && bench.verdict().outcome == Outcome::NothingToDo
+}
+
+#[test]
+fn an_outcome_is_forgotten_by_age_and_not_by_a_wall_clock_that_was_set() {
+    assert!(!is_remembered_after(30, 30));
+    assert!(is_remembered_after(1, 1));
+    assert!(is_remembered_after(1, 30), "the wall clock was set ahead");
+    assert!(is_remembered_after(30, 1), "the wall clock was set back");
 }
 
 fn act_moment(entries: &[Entry]) -> curfew_types::Mono {

@@ -1,7 +1,7 @@
 //! What waits for a slow transport: newest progress, every finding, in order and once.
 
 use super::*;
-use curfew_types::agent::LedgerMark;
+use curfew_types::agent::{LedgerMark, SafeguardsMark};
 use curfew_types::{Outcome, Reason, SessionCounts, Stage, StatusCode, Verdict};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
@@ -26,6 +26,7 @@ fn report(progress: Vec<TaskProgress>, first_sequence: u64, findings: Vec<Findin
         first_sequence,
         findings,
         ledger: LedgerMark { incarnation: 1, counter: first_sequence },
+        safeguards: SafeguardsMark { epoch: 1, revision: first_sequence },
     }
 }
 
@@ -154,4 +155,17 @@ async fn the_transport_is_woken_by_the_first_word() {
     assert!(Pin::new(&mut messages).poll_next(&mut Context::from_waker(&waker)).is_pending());
     uplink.beat();
     assert_eq!(count.0.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_report_says_the_newest_safeguards_even_with_nothing_else_to_say() {
+    let uplink = Uplink::new(wire::Hello::default());
+    uplink.report(report(Vec::new(), 1, vec![finding(0)]));
+    uplink.report(report(Vec::new(), 5, Vec::new()));
+    uplink.report(report(Vec::new(), 6, Vec::new()));
+    let said = reports(&uplink);
+    assert_eq!((said.len(), said[0].findings.len()), (1, 1));
+    assert_eq!(said[0].safeguards.unwrap().revision, 6);
+    uplink.report(report(Vec::new(), 7, Vec::new()));
+    assert_eq!(reports(&uplink)[0].safeguards.unwrap().revision, 7);
 }

@@ -1,0 +1,123 @@
+//! Looking operations and tasks up: in memory while they run, in the store afterwards; and waiting for them.
+
+use super::Operations;
+use crate::services::{Error, present, watch};
+use crate::store::{OperationSummary, StoredTask};
+use curfew_controller_core::Core;
+use curfew_controller_core::view::SlowTask;
+use curfew_proto::v1;
+use curfew_types::{Now, OperationId, Stage, TaskId};
+use std::time::Duration;
+
+impl Operations {
+    /// An operation as it stands, from memory or from the store.
+    pub(super) async fn find(&self, id: OperationId) -> Result<v1::Operation, Error> {
+        let live = self.handle.ask_safer(move |core, _| core.operation(id)).await?;
+        if let Some(view) = live.value {
+            return Ok(present::live_operation(view, live.recorded));
+        }
+        self.stored(id).await.map(present::stored_operation)
+    }
+
+    /// The same with its slowest tasks and what changed how it stands. While the store is away, what memory knows.
+    pub(super) async fn find_whole(&self, id: OperationId) -> Result<v1::Operation, Error> {
+        let look = move |core: &mut Core, now: Now| Some((core.operation(id)?, core.slowest(now, id)?));
+        let live = self.handle.ask_safer(look).await?;
+        let Some((view, slowest)) = live.value else {
+            let row = self.stored(id).await?;
+            let slowest = self.stored_slowest(&row).await?;
+            let events = self.store.events(id).await?;
+            let operation = present::stored_operation(row);
+            return Ok(whole(operation, id, slowest, events.into_iter().map(present::event).collect()));
+        };
+        let operation = present::live_operation(view, live.recorded);
+        let events = match self.store.events(id).await {
+            Ok(events) => events.into_iter().map(present::event).collect(),
+            Err(error) => {
+                tracing::warn!(operation = %id, "its history is left out of an answer: {error}");
+                Vec::new()
+            }
+        };
+        Ok(whole(operation, id, slowest, events))
+    }
+
+    async fn stored(&self, id: OperationId) -> Result<OperationSummary, Error> {
+        let stored = self.store.operation(id).await?;
+        stored.ok_or_else(|| Error::NotFound(format!("there is no operation {id}")))
+    }
+
+    async fn stored_slowest(&self, row: &OperationSummary) -> Result<Vec<SlowTask>, Error> {
+        let mut slowest = Vec::with_capacity(row.slowest.len());
+        for (index, elapsed_ms) in row.slowest.iter().copied() {
+            let task = self.store.task(row.id, index).await?;
+            let named = |StoredTask { name, host, .. }| SlowTask {
+                index,
+                name,
+                host,
+                stage: Stage::Done,
+                elapsed_ms,
+            };
+            slowest.extend(task.map(named));
+        }
+        Ok(slowest)
+    }
+
+    pub(super) async fn find_task(&self, id: TaskId) -> Result<v1::Task, Error> {
+        // Memory first: an outcome that is stored in between then shows from the store.
+        let live = self.handle.ask_safer(move |core, _| core.task(id)).await?;
+        let stored = match self.store.task(id.operation, id.index).await {
+            Ok(stored) => stored,
+            // While the store is away the task is shown as memory has it.
+            Err(error) => match live.value {
+                Some(view) => return Ok(present::live_task(view)),
+                None => return Err(error.into()),
+            },
+        };
+        let stored = stored.ok_or_else(|| Error::NotFound(format!("there is no task {id}")))?;
+        Ok(present::stored_task(id.operation, stored, live.value))
+    }
+
+    /// Waits until `done` says so of what `find` finds, an operation's change at a time, or until time is over.
+    pub(super) async fn wait<T, F>(
+        &self,
+        operation: OperationId,
+        limit: Option<Duration>,
+        find: impl Fn() -> F,
+        done: impl Fn(&T) -> bool,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let mut changes = self.handle.revisions(operation);
+        let over = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(over);
+        loop {
+            changes.borrow_and_update();
+            let found = find().await?;
+            if done(&found) {
+                return Ok(found);
+            }
+            // Every arm may be cancelled: a change that is missed shows in what is found next.
+            tokio::select! {
+                () = &mut over => return Ok(found),
+                () = self.handle.stopping() => return Err(crate::driver::Unavailable::Stopped.into()),
+                _ = changes.changed() => tokio::time::sleep(watch::COALESCE).await,
+            }
+        }
+    }
+}
+
+fn whole(
+    operation: v1::Operation,
+    id: OperationId,
+    slowest: Vec<SlowTask>,
+    events: Vec<v1::OperationEvent>,
+) -> v1::Operation {
+    let slowest = slowest.into_iter().map(|task| present::slow_task(id, task)).collect();
+    v1::Operation { slowest, events, ..operation }
+}

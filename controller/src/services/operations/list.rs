@@ -1,0 +1,88 @@
+//! Pages of operations and of tasks.
+
+use super::{Operations, parse_id};
+use crate::services::{Error, page, present};
+use crate::store::{OperationQuery, TaskQuery};
+use curfew_controller_core::view::OperationView;
+use curfew_proto::v1;
+use curfew_types::{OperationId, OperationState, Outcome, TaskId};
+
+impl Operations {
+    pub(super) async fn list(
+        &self,
+        request: v1::ListOperationsRequest,
+    ) -> Result<v1::ListOperationsResponse, Error> {
+        let state = match v1::OperationState::try_from(request.state) {
+            Ok(v1::OperationState::Unspecified) => None,
+            Ok(state) => OperationState::try_from(state).ok(),
+            Err(_) => return Err(Error::invalid("state", "this version does not know it")),
+        };
+        let before = match page::parts::<1>(&request.page_token)? {
+            Some([id]) => Some(parse_id("page_token", &id)?),
+            None => None,
+        };
+        let limit = u32::try_from(page::size(request.page_size)).unwrap_or(u32::MAX);
+        let page = self.store.operations(&OperationQuery { state, before, limit }).await?;
+        let ids: Vec<OperationId> =
+            page.items.iter().filter(|row| row.ended.is_none()).map(|row| row.id).collect();
+        let live = move |core: &mut curfew_controller_core::Core, _| -> Vec<OperationView> {
+            ids.into_iter().filter_map(|id| core.operation(id)).collect()
+        };
+        let live = self.handle.ask_safer(live).await?;
+        let last = page.items.last().map(|row| row.id.to_string());
+        let shown =
+            page.items.into_iter().map(|row| match live.value.iter().find(|view| view.id == row.id) {
+                Some(view) => present::live_operation(view.clone(), live.recorded),
+                None => present::stored_operation(row),
+            });
+        Ok(v1::ListOperationsResponse {
+            operations: shown.collect(),
+            next_page_token: last.filter(|_| page.more).map_or_else(String::new, |id| page::token(&[&id])),
+        })
+    }
+
+    pub(super) async fn list_tasks(
+        &self,
+        request: v1::ListTasksRequest,
+    ) -> Result<v1::ListTasksResponse, Error> {
+        let operation = parse_id("operation_id", &request.operation_id)?;
+        let outcomes = request.outcomes.iter().map(|number| {
+            let known =
+                v1::Outcome::try_from(*number).ok().and_then(|outcome| Outcome::try_from(outcome).ok());
+            known.ok_or_else(|| Error::invalid("outcomes", format!("this version does not know {number}")))
+        });
+        let from = match page::parts::<1>(&request.page_token)? {
+            Some([at]) => {
+                at.parse().map_err(|_| Error::invalid("page_token", "it is not one of this call's"))?
+            }
+            None => 0_u32,
+        };
+        let query = TaskQuery {
+            from,
+            limit: u32::try_from(page::size(request.page_size)).unwrap_or(u32::MAX),
+            outcomes: outcomes.collect::<Result<_, _>>()?,
+            only_not_well: request.only_not_well,
+        };
+        let Some(row) = self.store.operation(operation).await? else {
+            return Err(Error::NotFound(format!("there is no operation {operation}")));
+        };
+        let page = self.store.tasks(operation, &query).await?;
+        let unfinished: Vec<u32> =
+            page.items.iter().filter(|task| task.verdict.is_none()).map(|task| task.index).collect();
+        let live = move |core: &mut curfew_controller_core::Core, _| {
+            let view = |index| core.task(TaskId { operation, index }).map(|view| (index, view));
+            unfinished.into_iter().filter_map(view).collect::<std::collections::HashMap<_, _>>()
+        };
+        let mut live = self.handle.ask_safer(live).await?.value;
+        let next = page.items.last().map(|task| task.index.saturating_add(1).to_string());
+        let shown = page.items.into_iter().map(|task| {
+            let view = live.remove(&task.index);
+            present::stored_task(operation, task, view)
+        });
+        Ok(v1::ListTasksResponse {
+            tasks: shown.collect(),
+            next_page_token: next.filter(|_| page.more).map_or_else(String::new, |at| page::token(&[&at])),
+            task_count: u64::from(row.task_count),
+        })
+    }
+}
