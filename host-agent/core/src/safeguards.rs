@@ -19,6 +19,8 @@ pub(crate) struct Guarding {
     /// Before this moment nothing comes into force: what the process before this one asked of a guest may still be
     /// carried out. Empties when it has passed.
     settles: Option<Mono>,
+    /// Until then a request of the process before this one may be carried out, in whichever guest.
+    strays_until: Mono,
 }
 
 impl Core {
@@ -39,6 +41,9 @@ impl Core {
             }
         }
         self.stop_held_runs(now);
+        if now.mono < self.guarding.strays_until {
+            self.guarding.settles = Some(self.guarding.strays_until);
+        }
         if self.planted(PlantedBug::ConfirmsSafeguardsEarly) {
             self.guarding.in_force = self.guarding.taken.mark;
             self.guarding.untold = true;
@@ -51,9 +56,12 @@ impl Core {
         let may_be_asked = |run: &Run| {
             run.acting.as_ref().is_some_and(|acting| self.is_held(&run.guest) || acting.any_spared())
         };
-        if self.runs.values().any(may_be_asked) {
-            self.guarding.settles = Some(now.mono.plus(self.settings.call_max_ms));
-        }
+        let settles = self.runs.values().any(may_be_asked);
+        // A task that has ended since may have asked, too: its process may have died more than once.
+        let strays = self.runs.values().any(|run| run.acting.is_some()) || !self.finished.is_empty();
+        let until = now.mono.plus(self.settings.call_max_ms);
+        self.guarding.settles = settles.then_some(until);
+        self.guarding.strays_until = if strays { until } else { now.mono };
         self.stop_held_runs(now);
         self.confirm_safeguards(now);
     }

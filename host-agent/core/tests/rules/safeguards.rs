@@ -304,6 +304,18 @@ fn a_crash_between_a_hold_and_its_outcome_loses_neither() {
 }
 
 #[test]
+fn what_an_agent_hears_after_a_restart_is_in_force_once_no_request_of_before_can_be_carried_out() {
+    let mut bench = welcomed(Bench::asked(&["a"]).restart(1));
+    bench.list(Ok(listing(&[])));
+    assert_eq!(bench.verdict().outcome, Outcome::Succeeded);
+    bench.hold_guests(1, &["vm-1"]);
+    assert_eq!(bench.in_force(), NONE, "what the dead process asked for may still be carried out");
+    bench.pass(10_000);
+    assert_eq!(bench.in_force(), mark(1));
+    assert_eq!(bench.told().last(), Some(&mark(1)), "and that is said");
+}
+
+#[test]
 fn a_held_guests_task_that_had_not_begun_is_skipped_after_a_restart() {
     let mut before = Bench::new();
     before.order(order(&["vm-1"]));
