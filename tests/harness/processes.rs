@@ -216,7 +216,27 @@ impl ProcessFleet {
     /// # Errors
     /// When it cannot be started or does not end.
     pub async fn curfew(&self, args: &[&str]) -> anyhow::Result<Output> {
-        let context = path_text(&self.path("operator/config.toml"))?;
+        self.curfew_of("operator", args).await
+    }
+
+    /// Makes another operator of this fleet.
+    ///
+    /// # Errors
+    /// When the controller's command fails.
+    pub async fn add_operator(&self, name: &str) -> anyhow::Result<()> {
+        let out = path_text(&self.path(name))?;
+        self.controller_command(&["operator-cert", name, "--out", &out]).await?.success()?;
+        // The same controller with another certificate: paths in a context file count from its folder.
+        let context = std::fs::read_to_string(self.path("operator/config.toml"))?.replace("default/", "");
+        Ok(std::fs::write(self.path(name).join("config.toml"), context)?)
+    }
+
+    /// Runs the command line as an operator that was added.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not end.
+    pub async fn curfew_of(&self, operator: &str, args: &[&str]) -> anyhow::Result<Output> {
+        let context = path_text(&self.path(operator).join("config.toml"))?;
         let mut command = tokio::process::Command::new(program("curfew")?);
         command.args(["--config", &context]).args(args);
         program::run(command).await

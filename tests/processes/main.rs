@@ -7,4 +7,5 @@ mod main_job;
 mod operators;
 mod random_kills;
 mod stopping;
+mod whole_fleet;
 mod wrong_clock;

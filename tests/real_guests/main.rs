@@ -6,5 +6,6 @@
 
 mod containers;
 mod logind;
+mod safety;
 mod site;
 mod vm;
