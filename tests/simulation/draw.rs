@@ -157,6 +157,7 @@ impl Draw {
             Unlistable,
             Denied,
             Flaky,
+            Flaky,
         ]);
         Planned::Afflict { guest: self.guest(), condition, ms }
     }
