@@ -74,6 +74,7 @@ sqlite_conforms!(
     fleet::the_fleet_is_as_it_was_told_last,
     fleet::a_removed_host_is_forgotten_with_its_ledger,
     fleet::the_epoch_never_goes_back,
+    fleet::the_clocks_frame_that_was_set_last_is_kept,
     history::appends_go_on_while_history_is_pruned,
     steering::an_operation_stands_as_it_was_steered_last,
     steering::unfinished_operations_are_found_in_every_state,

@@ -3,20 +3,17 @@
 //! Every figure is the median of several rounds, and each round checks that the store and the operation agree.
 
 mod cancel;
+mod load;
 
 use anyhow::Context as _;
 use clap::Parser;
-use curfew_agent::provider::simulated::SimulatedConfig;
 use curfew_cli::terminal::Terminal;
 use curfew_tests::local::LocalFleet;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::process::ExitCode;
 
-/// Descriptors that a host costs here: both ends of its connection, its ledger, and one to spare.
-const FILES_PER_HOST: u64 = 5;
-
-/// How long a session takes to go: longer than any round, so that everything still runs when it is cancelled.
-const SESSION_DELAY_MS: u64 = 3_600_000;
+/// Descriptors beside one for each connection.
+const SPARE_FILES: u64 = 1_000;
 
 /// Measures how long a whole fleet takes.
 #[derive(Debug, Parser)]
@@ -31,6 +28,9 @@ struct Args {
     /// Rounds; the median is told.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
+    /// For the processes that this one starts: which share of the agents they run, and where the controller is.
+    #[command(flatten)]
+    load: load::LoadArgs,
 }
 
 #[tokio::main]
@@ -39,7 +39,11 @@ async fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let mut terminal = Terminal::system();
-    match measure(&args, &mut terminal).await {
+    let outcome = match args.load.asked() {
+        Some(load) => load.run(args.guests).await,
+        None => measure(&args, &mut terminal).await,
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             terminal.note(&format!("The bench failed: {error:#}"));
@@ -49,17 +53,10 @@ async fn main() -> ExitCode {
 }
 
 async fn measure(args: &Args, terminal: &mut Terminal) -> anyhow::Result<()> {
-    raise_file_limit(u64::from(args.hosts) * FILES_PER_HOST + 1_000)?;
+    raise_file_limit(u64::from(args.hosts) + SPARE_FILES)?;
     let began = std::time::Instant::now();
-    let mut fleet = LocalFleet::start(curfew_controller_core::Settings::default()).await?;
-    for host in 1..=args.hosts {
-        let guests = SimulatedConfig {
-            name_prefix: format!("host-{host}-desk-"),
-            delay_ms: SESSION_DELAY_MS,
-            ..SimulatedConfig::healthy(args.guests)
-        };
-        fleet.add_agent(&format!("host-{host}"), &guests)?;
-    }
+    let fleet = LocalFleet::start(curfew_controller_core::Settings::default()).await?;
+    let agents = load::start(&fleet, args.hosts, args.guests)?;
     let guests = args.hosts as usize * args.guests as usize;
     fleet.wait_until_attached(guests).await?;
     let (hosts, attached) = (args.hosts, began.elapsed().as_secs_f64());
@@ -69,10 +66,11 @@ async fn measure(args: &Args, terminal: &mut Terminal) -> anyhow::Result<()> {
         rounds.push(cancel::round(&fleet, guests as u64).await?);
     }
     terminal.data(&cancel::medians(&rounds))?;
+    agents.stop().await?;
     fleet.stop().await
 }
 
-/// Lets this process open `wanted` files; beyond the hard limit that takes root.
+/// Lets this process open `wanted` files; beyond the hard limit that takes a right that not every root has.
 fn raise_file_limit(wanted: u64) -> anyhow::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= wanted) {

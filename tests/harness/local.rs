@@ -20,17 +20,65 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The controller's data directory, within the fleet's.
+const CONTROLLER: &str = "controller";
 /// How long a fleet may take to attach: 10,000 handshakes take 8 s on the reference machine, in release mode.
 const ATTACH_WITHIN: Duration = Duration::from_secs(60);
 
 /// A fleet that runs in this process.
 pub struct LocalFleet {
     directory: tempfile::TempDir,
-    ledgers: tempfile::TempDir,
-    authority: Authority,
     controller: Controller,
-    agents: Vec<AgentHandle>,
+    agents: LocalAgents,
     operator: Issued,
+}
+
+/// Agents with simulated guests that run in this process, of a controller in this one or another.
+pub struct LocalAgents {
+    endpoint: String,
+    authority: Authority,
+    ledgers: tempfile::TempDir,
+    agents: Vec<AgentHandle>,
+}
+
+impl LocalAgents {
+    /// Agents to come of the controller at `endpoint`, whose data directory has the authority that they need.
+    ///
+    /// # Errors
+    /// When that cannot be opened.
+    pub fn of(endpoint: String, data_dir: &DataDir) -> anyhow::Result<LocalAgents> {
+        let authority = Authority::open(data_dir, &TrustDomain::default())?;
+        Ok(LocalAgents { endpoint, authority, ledgers: ledger_directory()?, agents: Vec::new() })
+    }
+
+    /// Starts an agent with simulated guests.
+    ///
+    /// # Errors
+    /// When its certificate cannot be issued or its configuration makes no sense.
+    pub fn add(&mut self, host: &str, guests: &SimulatedConfig) -> anyhow::Result<()> {
+        let host: HostName = host.parse()?;
+        let issued = self.authority.issue_agent(&host)?;
+        let dial = Dial::new(&self.endpoint, self.credentials(&issued)?)?;
+        let provider = Simulated::new(guests, &host)?;
+        let data_dir = self.ledgers.path().join(host.as_str());
+        let agent = Agent::new(host, Arc::new(dial), data_dir, vec![Arc::new(provider)]);
+        self.agents.push(agent.start()?);
+        Ok(())
+    }
+
+    /// Stops them all and removes their ledgers.
+    ///
+    /// # Errors
+    /// When those cannot be removed.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        futures::future::join_all(self.agents.into_iter().map(AgentHandle::stop)).await;
+        self.ledgers.close().context("removing the agents' ledgers")
+    }
+
+    fn credentials(&self, issued: &Issued) -> anyhow::Result<Credentials> {
+        let (certificate, key) = (issued.certificate_pem.as_bytes(), issued.key_pem.as_bytes());
+        Ok(Credentials::from_pem(self.authority.certificate_pem().as_bytes(), certificate, key)?)
+    }
 }
 
 impl LocalFleet {
@@ -41,17 +89,17 @@ impl LocalFleet {
     pub async fn start(settings: curfew_controller_core::Settings) -> anyhow::Result<LocalFleet> {
         let directory =
             tempfile::Builder::new().prefix("curfew-").tempdir().context("a temporary directory")?;
-        let data_dir = DataDir::ensure(&directory.path().join("controller"))?;
+        let data_dir = DataDir::ensure(&directory.path().join(CONTROLLER))?;
         let domain = TrustDomain::default();
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let material = Material::ensure(&PkiSource::BuiltIn, &data_dir, &domain, &names)?;
-        let authority = Authority::open(&data_dir, &domain)?;
-        let operator = authority.issue_operator("demo")?;
         let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), ServerTls::new(material)?)?;
         let store = SqliteStore::open(&data_dir.store()).await?;
         let controller = Controller::start(Arc::new(store), listener, settings).await?;
-        let ledgers = ledger_directory()?;
-        Ok(LocalFleet { directory, ledgers, authority, controller, agents: Vec::new(), operator })
+        let endpoint = format!("https://localhost:{}", controller.address().port());
+        let agents = LocalAgents::of(endpoint, &data_dir)?;
+        let operator = agents.authority.issue_operator("demo")?;
+        Ok(LocalFleet { directory, controller, agents, operator })
     }
 
     /// Starts an agent with simulated guests.
@@ -59,14 +107,7 @@ impl LocalFleet {
     /// # Errors
     /// When its certificate cannot be issued or its configuration makes no sense.
     pub fn add_agent(&mut self, host: &str, guests: &SimulatedConfig) -> anyhow::Result<()> {
-        let host: HostName = host.parse()?;
-        let issued = self.authority.issue_agent(&host)?;
-        let dial = Dial::new(&self.endpoint(), self.credentials(&issued)?)?;
-        let provider = Simulated::new(guests, &host)?;
-        let data_dir = self.ledgers.path().join(host.as_str());
-        let agent = Agent::new(host, Arc::new(dial), data_dir, vec![Arc::new(provider)]);
-        self.agents.push(agent.start()?);
-        Ok(())
+        self.agents.add(host, guests)
     }
 
     /// Waits until every agent is attached and its guests are in the inventory.
@@ -75,7 +116,7 @@ impl LocalFleet {
     /// When that takes too long.
     pub async fn wait_until_attached(&self, guests: usize) -> anyhow::Result<()> {
         let attached = async {
-            for agent in &self.agents {
+            for agent in &self.agents.agents {
                 agent.wait_until_attached().await;
             }
             let handle = self.controller.handle();
@@ -115,7 +156,7 @@ impl LocalFleet {
         };
         let context = Context {
             endpoint: self.endpoint(),
-            ca: file("ca.pem", self.authority.certificate_pem())?,
+            ca: file("ca.pem", self.agents.authority.certificate_pem())?,
             certificate: file("cert.pem", &self.operator.certificate_pem)?,
             key: file("key.pem", &self.operator.key_pem)?,
             server_name: None,
@@ -130,12 +171,17 @@ impl LocalFleet {
 
     /// The authority that signs for this fleet.
     pub fn authority(&self) -> &Authority {
-        &self.authority
+        &self.agents.authority
     }
 
     /// Where clients reach the controller.
     pub fn endpoint(&self) -> String {
-        format!("https://localhost:{}", self.controller.address().port())
+        self.agents.endpoint.clone()
+    }
+
+    /// The controller's data directory.
+    pub fn controller_directory(&self) -> PathBuf {
+        self.directory.path().join(CONTROLLER)
     }
 
     /// Where everything of it lies.
@@ -148,8 +194,7 @@ impl LocalFleet {
     /// # Errors
     /// When it is not usable.
     pub fn credentials(&self, issued: &Issued) -> anyhow::Result<Credentials> {
-        let (certificate, key) = (issued.certificate_pem.as_bytes(), issued.key_pem.as_bytes());
-        Ok(Credentials::from_pem(self.authority.certificate_pem().as_bytes(), certificate, key)?)
+        self.agents.credentials(issued)
     }
 
     /// Stops agents and controller, and removes everything.
@@ -157,9 +202,8 @@ impl LocalFleet {
     /// # Errors
     /// When the controller did not end well.
     pub async fn stop(self) -> anyhow::Result<()> {
-        futures::future::join_all(self.agents.into_iter().map(AgentHandle::stop)).await;
+        self.agents.stop().await?;
         self.controller.stop().await?;
-        self.ledgers.close().context("removing the agents' ledgers")?;
         self.directory.close().context("removing the temporary directory")
     }
 }

@@ -157,3 +157,8 @@ async fn controller_back_after(jump: &str) -> Result {
 async fn a_controller_that_restarts_with_its_clock_set_back_gives_up_nothing() -> Result {
     controller_back_after("-6h").await
 }
+
+#[tokio::test]
+async fn a_controller_that_restarts_with_its_clock_set_ahead_gives_up_nothing() -> Result {
+    controller_back_after("+6h").await
+}

@@ -28,6 +28,14 @@ pub(crate) struct Watcher {
     tasks: BTreeMap<u32, TaskView>,
 }
 
+impl Watcher {
+    /// Follows as if it had seen nothing, but still expects no step back.
+    pub(crate) fn begin_anew(&mut self) {
+        self.revision = 0;
+        self.tasks.clear();
+    }
+}
+
 impl World {
     /// Lets watchers resume from what they saw last, and compares with the whole.
     pub(crate) fn check_watchers(&mut self, published: &[Snapshot]) {

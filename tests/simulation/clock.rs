@@ -56,6 +56,8 @@ impl Eq for Entry {}
 /// that is off by a bit and can be set at any moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clocks {
+    /// How often the machine has booted.
+    pub(crate) boot: u64,
     /// What the monotonic clock showed at `booted`.
     mono_at_boot: u64,
     booted: u64,
@@ -64,11 +66,12 @@ pub(crate) struct Clocks {
 
 impl Clocks {
     pub(crate) fn new(mono_at_boot: u64, wall_off: i64) -> Clocks {
-        Clocks { mono_at_boot, booted: 0, wall_off }
+        Clocks { boot: 1, mono_at_boot, booted: 0, wall_off }
     }
 
     /// The machine has booted: its monotonic clock begins again.
     pub(crate) fn reboot(&mut self, t: u64) {
+        self.boot += 1;
         self.mono_at_boot = 0;
         self.booted = t;
     }

@@ -95,7 +95,8 @@ impl World {
             return;
         }
         let (approval, planted) = (self.plan.approval, self.planted.controller);
-        let settings = Settings { heartbeat_ms: HEARTBEAT_MS, approval, planted };
+        let boot = self.controller.clocks.boot;
+        let settings = Settings { heartbeat_ms: HEARTBEAT_MS, boot, approval, planted };
         let controller = &mut self.controller;
         if controller.store_is_away {
             // It does not start without its store.
@@ -109,11 +110,7 @@ impl World {
         self.truth.healthy_since = self.t;
         self.log(|| "the controller starts".into());
         self.model.restarted(self.t, &self.controller.disk);
-        for (id, kept) in self.controller.disk.operations.iter().filter(|(_, kept)| !kept.ended) {
-            let started = &kept.started;
-            let left = started.deadline.remaining_from(now.wall).min(started.spec.deadline_ms);
-            self.truth.deadlines.insert(*id, self.t + left);
-        }
+        self.read_times_again();
         self.controller_turn();
     }
 
@@ -310,7 +307,10 @@ impl World {
             return self.controller_turn();
         }
         match self.controller.doomed.take() {
-            Some((CrashPoint::BeforeSync, ms)) => return self.kill_controller(ms),
+            Some((CrashPoint::BeforeSync, ms)) => {
+                self.controller.appending = Some(turn);
+                return self.kill_controller(ms);
+            }
             Some((CrashPoint::AfterSync, ms)) => {
                 self.store(&turn.written);
                 return self.kill_controller(ms);
@@ -429,10 +429,10 @@ impl World {
             return;
         }
         self.log(|| "the controller is killed".into());
+        let unstored = self.controller.appending.take().is_some() || !self.controller.backlog.is_empty();
         self.controller.inbox.clear();
         self.controller.backlog.clear();
-        self.controller.appending = None;
-        self.truth.controller_died();
+        self.truth.controller_died(unstored);
         for host in 0..self.hosts.len() {
             for stream in self.live_streams(host) {
                 self.cut(stream);

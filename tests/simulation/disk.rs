@@ -2,18 +2,20 @@
 //! real store.
 
 use curfew_controller_core::record::{
-    CancelScope, Freeze, Hold, ProtectedUser, Record, Recovered, RecoveredHost, RecoveredOperation, Started,
+    CancelScope, ClockFrame, Freeze, Hold, ProtectedUser, Record, Recovered, RecoveredHost,
+    RecoveredOperation, Started,
 };
 use curfew_types::agent::SafeguardsMark;
 use curfew_types::label::Labels;
 use curfew_types::operation::EventKind;
-use curfew_types::{GuestId, HostName, OperationId, Verdict, WallTime};
+use curfew_types::{GuestId, HostName, Now, OperationId, Verdict, WallTime};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is on disk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
     epoch: u64,
+    clock: Option<ClockFrame>,
     hosts: BTreeMap<HostName, RecoveredHost>,
     guest_labels: BTreeMap<GuestId, Labels>,
     pub(crate) operations: BTreeMap<OperationId, Kept>,
@@ -55,6 +57,7 @@ impl Disk {
     pub(crate) fn append(&mut self, record: &Record) {
         match record {
             Record::EpochRaised { epoch } => self.epoch = *epoch,
+            Record::ClockSet { clock } => self.clock = Some(*clock),
             Record::Started(started) => {
                 if started.spec.retry_of.is_some() {
                     self.met.insert("retried");
@@ -195,6 +198,16 @@ impl Disk {
         }
     }
 
+    /// What stored wall times stand for in the boot that begins to use them at `now`: milliseconds from then. Within one
+    /// boot the monotonic clock counts, and after another only the wall clock is left.
+    pub(crate) fn left_until(&self, wall: WallTime, boot: u64, now: Now) -> u64 {
+        let same_boot = self.clock.filter(|clock| clock.boot == boot);
+        let now = same_boot.map_or(now.wall.0, |clock| {
+            clock.wall_of_zero + i64::try_from(now.mono.0).expect("a short simulation")
+        });
+        wall.remaining_from(WallTime(now))
+    }
+
     /// How many guests the inventories name.
     pub(crate) fn guest_count(&self) -> u64 {
         let guests = self.hosts.values().flat_map(|row| &row.guests);
@@ -241,6 +254,7 @@ impl Disk {
         };
         Recovered {
             epoch: self.epoch,
+            clock: self.clock,
             hosts: self.hosts.values().cloned().collect(),
             guest_labels: self.guest_labels.iter().map(|(id, labels)| (id.clone(), labels.clone())).collect(),
             operations: unfinished.map(operation).collect(),

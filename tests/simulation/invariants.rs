@@ -1,17 +1,13 @@
 //! The invariants of DESIGN.md section 5, each checked at the event that could break it, against what is true.
 
 use crate::happening::Down;
-use crate::network::HEARTBEAT_MS;
 use crate::safety;
 use crate::truth::{Accepted, Act};
 use crate::world::World;
 use curfew_agent_core::Entry;
 use curfew_controller_core::Frame;
 use curfew_controller_core::record::Record;
-use curfew_types::{GuestId, OperationId, Outcome, Reason, SessionKey, Stage, TaskId, Verdict};
-
-/// Time past a limit that the machinery itself may take: a tick that comes late, a slow append.
-const SLACK_MS: u64 = 2_000;
+use curfew_types::{GuestId, Outcome, Reason, SessionKey, Stage, TaskId, Verdict};
 
 impl World {
     /// An entry reaches an agent's disk.
@@ -192,9 +188,9 @@ impl World {
 
     /// A record that was written at `at` reaches the controller's disk.
     pub(crate) fn check_durable(&mut self, at: u64, record: &Record) {
+        self.check_times(at, record);
         if let Record::Started(started) = record {
             self.truth.open.insert(started.id);
-            self.truth.deadlines.insert(started.id, at + started.spec.deadline_ms);
         }
         if let Record::Ended { operation, .. } = record {
             self.truth.open.remove(operation);
@@ -259,23 +255,6 @@ impl World {
         {
             let text = format!("finding {sequence} ({finding:?}) is acknowledged and not stored");
             self.truth.fail(3, text);
-        }
-    }
-
-    /// Invariant 7, after each event: no operation outlives its deadline while controller and store are there.
-    pub(crate) fn check_deadlines(&mut self) {
-        if !self.controller.is_up() || self.controller.store_is_away {
-            return;
-        }
-        let over = |id: &&OperationId| {
-            let Some(deadline) = self.truth.deadlines.get(id).map(|at| at + HEARTBEAT_MS) else {
-                return false;
-            };
-            self.t > deadline.max(self.truth.healthy_since + 2 * HEARTBEAT_MS) + SLACK_MS
-        };
-        let late = self.truth.open.iter().find(over).copied();
-        if let Some(id) = late {
-            self.truth.fail(7, format!("{id} is past its deadline and has not ended"));
         }
     }
 

@@ -1,6 +1,7 @@
 //! The simulation: both real cores on a virtual clock, over a lossy network, with disks that crash between write and
-//! sync, guests that freeze and reboot, and operators who change their minds. After every event the invariants of
-//! DESIGN.md section 5 are checked against what is true; at the end everything is mended and must come to an end.
+//! sync, wall clocks that are set, guests that freeze and reboot, and operators who change their minds. After every event
+//! the invariants of DESIGN.md section 5 are checked against what is true, and a reference model says on its own what may
+//! be in flight; at the end everything is mended and must come to an end.
 //!
 //! `CURFEW_SIM_SEEDS` sets how many seeds are run, `CURFEW_SIM_SEED` replays one and prints its log.
 
@@ -27,5 +28,6 @@ mod seeds;
 mod shrink;
 mod steering;
 mod tending;
+mod times;
 mod truth;
 mod world;

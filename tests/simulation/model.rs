@@ -13,7 +13,7 @@ use crate::disk::Disk;
 use crate::truth::Violation;
 use curfew_controller_core::ApprovalRule;
 use curfew_controller_core::record::{CancelScope, Record, Started};
-use curfew_types::{Budgets, GuestId, OperationId, OperationState, Outcome, OutcomeClass, Reason, WallTime};
+use curfew_types::{Budgets, GuestId, OperationId, OperationState, Outcome, OutcomeClass, Reason};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use told::Told;
@@ -54,7 +54,6 @@ pub(crate) struct Modelled {
     pub(crate) wave: u32,
     pub(crate) budgets: Budgets,
     pub(crate) tasks: Vec<ModelTask>,
-    approval_until: Option<WallTime>,
     /// Its set was replaced, and that was not said yet.
     replanned: bool,
     /// Since when nothing but itself has kept it: a start, a restart, an unfreeze, a resume, its last wave.
@@ -157,6 +156,7 @@ impl Model {
                 }
             }
             Record::EpochRaised { .. }
+            | Record::ClockSet { .. }
             | Record::Late { .. }
             | Record::CancelRequested { .. }
             | Record::HostSeen { .. }

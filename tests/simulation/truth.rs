@@ -89,6 +89,9 @@ pub(crate) struct Truth {
     /// When each operation must have ended. A wall clock that was set makes it another after a restart, and never later
     /// than if the operation had started then.
     pub(crate) deadlines: HashMap<OperationId, u64>,
+    /// Before these moments an outcome that did not come is not given up, and an approval not forgotten.
+    pub(crate) orders_due: HashMap<TaskId, u64>,
+    pub(crate) approvals_due: HashMap<OperationId, u64>,
     /// Since when controller and store are both there.
     pub(crate) healthy_since: u64,
     /// What a restored backup has forgotten; outcomes of these say what the backup knows, not what was.
@@ -108,6 +111,8 @@ impl Truth {
             watchers: HashMap::new(),
             open: BTreeSet::new(),
             deadlines: HashMap::new(),
+            orders_due: HashMap::new(),
+            approvals_due: HashMap::new(),
             healthy_since: 0,
             forgotten: HashSet::new(),
             was_restored: false,
@@ -213,16 +218,23 @@ impl Truth {
         self.hosts[host].attached.is_some()
     }
 
-    pub(crate) fn controller_died(&mut self) {
+    /// Watchers resume with the next controller from what they saw last. What was not stored nobody saw, so those who
+    /// followed it here as it came up begin anew.
+    pub(crate) fn controller_died(&mut self, with_unstored_turns: bool) {
         for host in &mut self.hosts {
             host.attached = None;
         }
-        // Watchers resume with the next controller from what they saw last.
+        if with_unstored_turns {
+            self.watchers.values_mut().for_each(Watcher::begin_anew);
+        }
     }
 
     /// An older store takes over: what was stored since is nobody's promise any more.
     pub(crate) fn restored(&mut self, before: &Disk, backup: &Disk) {
         self.was_restored = true;
+        self.deadlines.clear();
+        self.orders_due.clear();
+        self.approvals_due.clear();
         for id in before.operations.keys() {
             let known = backup.operations.get(id);
             if known.is_none_or(|kept| !kept.ended) {

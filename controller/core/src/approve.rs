@@ -142,7 +142,8 @@ impl Core {
     pub(crate) fn approval_over(&mut self, now: Now, id: OperationId) {
         let Some(operation) = self.operations.get(&id) else { return };
         let waits = operation.state == OperationState::AwaitingApproval;
-        if waits && operation.standing.approval_until.is_some_and(|until| until <= now.wall) {
+        let framed = self.clock.wall(now.mono);
+        if waits && operation.standing.approval_until.is_some_and(|until| until <= framed) {
             self.end_unapproved(
                 now,
                 id,
@@ -151,10 +152,10 @@ impl Core {
                 "nobody approved it in time".into(),
             );
         } else if let Some(until) = operation.standing.approval_until.filter(|_| waits) {
-            // The wall clock was set back, or approval was asked for again.
-            let at = now.mono.plus(
-                until.remaining_from(now.wall).clamp(1000, self.settings.approval.expires_ms.max(1000)),
-            );
+            // It began in another boot, or approval was asked for again. A wall clock that was set back before this boot
+            // must not prolong it.
+            let left = until.remaining_from(framed);
+            let at = now.mono.plus(left.clamp(1000, self.settings.approval.expires_ms.max(1000)));
             self.timers.set(at, Timer::Approval { operation: id });
         }
     }
@@ -162,12 +163,13 @@ impl Core {
     /// Lets an operation wait for approval.
     pub(crate) fn wait_for_approval(&mut self, now: Now, id: OperationId, included: u64) {
         let Some(operation) = self.operations.get_mut(&id) else { return };
-        let until = now.wall.plus(self.settings.approval.expires_ms).min(operation.deadline_wall);
+        let framed = self.clock.wall(now.mono);
+        let until = framed.plus(self.settings.approval.expires_ms).min(operation.deadline_wall);
         operation.state = OperationState::AwaitingApproval;
         operation.standing.state = OperationState::AwaitingApproval;
         operation.standing.approval_until = Some(until);
         operation.standing.why = format!("{included} guests are more than one person may log off");
-        let at = now.mono.plus(until.remaining_from(now.wall));
+        let at = now.mono.plus(until.remaining_from(framed));
         self.timers.set(at, Timer::Approval { operation: id });
     }
 

@@ -5,7 +5,7 @@ use crate::approve::ApprovalRule;
 use crate::event::Event;
 use crate::fleet::Fleet;
 use crate::operation::Operation;
-use crate::record::{Freeze, Record};
+use crate::record::{ClockFrame, Freeze, Record};
 use crate::safeguards::Guard;
 use crate::timer::{Timer, Timers};
 use curfew_types::{GuestId, HostName, Mono, Now, OperationId, OperationState, Stage, TaskId, Verdict};
@@ -19,6 +19,8 @@ const KEEP_ENDED_MS: u64 = 60_000;
 pub struct Settings {
     /// How often either side of a stream says something at least.
     pub heartbeat_ms: u64,
+    /// Which boot of the machine this is: equal within one boot only. 0 where that is unknown.
+    pub boot: u64,
     /// Which operations a second person has to approve.
     pub approval: ApprovalRule,
     /// A known bug to plant; honoured only where the feature `planted-bugs` is compiled in.
@@ -27,7 +29,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { heartbeat_ms: 15_000, approval: ApprovalRule::default(), planted: None }
+        Settings { heartbeat_ms: 15_000, boot: 0, approval: ApprovalRule::default(), planted: None }
     }
 }
 
@@ -70,6 +72,7 @@ pub struct Core {
     /// Tasks that wait for a guest that another task has.
     pub(crate) awaiting: HashMap<GuestId, VecDeque<TaskId>>,
     pub(crate) timers: Timers,
+    pub(crate) clock: ClockFrame,
     pub(crate) guard: Guard,
     /// While it is there, nothing starts.
     pub(crate) freeze: Option<Freeze>,
@@ -86,7 +89,13 @@ pub struct Core {
 }
 
 impl Core {
-    pub(crate) fn with(settings: Settings, epoch: u64, fleet: Fleet, quiet_until: Mono) -> Core {
+    pub(crate) fn with(
+        settings: Settings,
+        epoch: u64,
+        clock: ClockFrame,
+        fleet: Fleet,
+        quiet_until: Mono,
+    ) -> Core {
         Core {
             settings,
             epoch,
@@ -95,6 +104,7 @@ impl Core {
             busy: HashMap::new(),
             awaiting: HashMap::new(),
             timers: Timers::default(),
+            clock,
             guard: Guard::default(),
             freeze: None,
             store_away: false,

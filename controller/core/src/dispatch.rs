@@ -132,7 +132,7 @@ impl Core {
             task.since = now.mono;
             task.until = until;
         }
-        let until_wall = now.wall.plus(remaining + heartbeat);
+        let until_wall = self.clock.wall(until);
         self.record(Record::Handed { operation: id, host: place, tasks, until: until_wall });
         self.timers.set(until, Timer::OrdersOver { operation: id, host: place });
     }

@@ -7,13 +7,35 @@ use curfew_types::agent::{LedgerMark, SafeguardsMark};
 use curfew_types::glob::Glob;
 use curfew_types::label::Labels;
 use curfew_types::operation::{OperationEvent, Standing};
-use curfew_types::{Guest, GuestId, HostName, OperationId, OperationSpec, Verdict, WallTime};
+use curfew_types::{Guest, GuestId, HostName, Mono, Now, OperationId, OperationSpec, Verdict, WallTime};
 
 /// How many of its slowest tasks an ended operation names.
 pub const SLOWEST_MAX: usize = 10;
 
 /// The wave of a guest that is left out from the beginning.
 pub const NO_WAVE: u8 = u8::MAX;
+
+/// How the wall times of deadlines and orders in the store stand to the machine's monotonic clock. It is the same for
+/// every process of one boot, so that setting the wall clock moves no deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockFrame {
+    /// Which boot of the machine; 0 where that is unknown, and then no two are the same.
+    pub boot: u64,
+    /// The wall time at which the monotonic clock would have shown 0, in milliseconds since the Unix epoch.
+    pub wall_of_zero: i64,
+}
+
+impl ClockFrame {
+    /// The frame of a boot that begins to be known now.
+    pub fn of(boot: u64, now: Now) -> ClockFrame {
+        ClockFrame { boot, wall_of_zero: now.wall.0.saturating_sub_unsigned(now.mono.0) }
+    }
+
+    /// The wall time of a moment within it.
+    pub fn wall(&self, at: Mono) -> WallTime {
+        WallTime(self.wall_of_zero.saturating_add_unsigned(at.0))
+    }
+}
 
 /// An operation as it started, with its fixed set of guests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +48,7 @@ pub struct Started {
     pub requester: String,
     /// When it started.
     pub created: WallTime,
-    /// When it ends at the latest.
+    /// When it ends at the latest, in the [`ClockFrame`] of its start.
     pub deadline: WallTime,
     /// The digest of its set of guests.
     pub digest: u64,
@@ -127,6 +149,11 @@ pub enum Record {
         /// The new epoch.
         epoch: u64,
     },
+    /// The wall times of deadlines and orders stand so to the monotonic clock from now on.
+    ClockSet {
+        /// How.
+        clock: ClockFrame,
+    },
     /// An operation started, or began to wait for its approval.
     Started(Box<Started>),
     /// An operation that waits for approval has another set of guests now; the one before is forgotten. None of its tasks
@@ -149,7 +176,7 @@ pub enum Record {
         host: u32,
         /// The tasks' indices.
         tasks: Vec<u32>,
-        /// When an outcome must have come, or the tasks end as unknown.
+        /// When an outcome must have come, or the tasks end as unknown; in the [`ClockFrame`].
         until: WallTime,
     },
     /// Tasks have their outcome.
@@ -293,6 +320,8 @@ pub enum Record {
 pub struct Recovered {
     /// The epoch of the last start; 0 in a new store.
     pub epoch: u64,
+    /// How stored wall times stand to the monotonic clock of the machine's last boot.
+    pub clock: Option<ClockFrame>,
     /// Every host.
     pub hosts: Vec<RecoveredHost>,
     /// Labels of guests, whether or not they are in an inventory now.

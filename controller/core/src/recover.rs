@@ -3,7 +3,7 @@
 use crate::core::{Core, PlantedBug, Settings};
 use crate::fleet::Fleet;
 use crate::operation::Recall;
-use crate::record::{Record, Recovered, RecoveredOperation};
+use crate::record::{ClockFrame, Record, Recovered, RecoveredOperation};
 use crate::safeguards::Guard;
 use crate::timer::Timer;
 use curfew_types::{Now, OperationState, Stage, TaskId};
@@ -17,8 +17,14 @@ impl Core {
         let fleet = Fleet::recover(now, recovered.hosts, recovered.guest_labels);
         // Agents come back within one heartbeat (the longest they back off) and report within another.
         let quiet_until = now.mono.plus(2 * settings.heartbeat_ms);
-        let mut core = Core::with(settings, epoch, fleet, quiet_until);
+        let same_boot = |clock: &ClockFrame| clock.boot == settings.boot && clock.boot != 0;
+        let known = recovered.clock.filter(same_boot);
+        let clock = known.unwrap_or_else(|| ClockFrame::of(settings.boot, now));
+        let mut core = Core::with(settings, epoch, clock, fleet, quiet_until);
         core.record(Record::EpochRaised { epoch });
+        if known.is_none() {
+            core.record(Record::ClockSet { clock });
+        }
         core.guard = guard;
         core.freeze = recovered.freeze.filter(|_| !core.planted(PlantedBug::ForgetsFreezeAfterRestart));
         core.wake_for_holds(now);
@@ -35,14 +41,15 @@ impl Core {
 
     fn resume(&mut self, now: Now, row: RecoveredOperation) {
         let id = row.started.id;
-        // A wall clock that was set back must not prolong an operation beyond what was asked for.
-        let remaining = row.started.deadline.remaining_from(now.wall).min(row.started.spec.deadline_ms);
+        let framed = self.clock.wall(now.mono);
+        // After a reboot the frame is the wall clock's: set back, it must not prolong an operation beyond what was asked for.
+        let remaining = row.started.deadline.remaining_from(framed).min(row.started.spec.deadline_ms);
         let deadline = now.mono.plus(remaining);
         let mut operation = self.build_operation(&row.started, now.mono, deadline, self.epoch << 32);
         operation.late_findings = row.late_findings;
         for (index, until) in row.handed {
             let life = remaining + self.settings.heartbeat_ms;
-            let left = until.remaining_from(now.wall).min(life);
+            let left = until.remaining_from(framed).min(life);
             operation.update(index, |task| {
                 task.stage = Stage::Ordered;
                 task.handed = true;

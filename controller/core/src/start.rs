@@ -133,7 +133,7 @@ impl Core {
             id,
             requester,
             created: now.wall,
-            deadline: now.wall.plus(spec.deadline_ms),
+            deadline: self.clock.wall(now.mono).plus(spec.deadline_ms),
             digest: plan.digest,
             seed,
             standing: Standing::running(spec.budgets),

@@ -1,5 +1,6 @@
 //! `run`: puts the controller together, and stops it when it is asked to.
 
+use crate::clock;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::history;
@@ -27,7 +28,8 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let store = Arc::new(SqliteStore::open(&dir.store()).await?);
     let heartbeat_ms = u64::try_from(config.heartbeat_interval.as_millis()).unwrap_or(u64::MAX);
-    let settings = Settings { heartbeat_ms, approval: config.approval, ..Settings::default() };
+    let boot = clock::boot();
+    let settings = Settings { heartbeat_ms, boot, approval: config.approval, ..Settings::default() };
     let mut controller = Controller::start(store.clone(), listener, settings).await?;
     let forgetting = config.keep_history.map(|keep| tokio::spawn(history::keep(store.clone(), keep)));
     // Every arm may be cancelled: signals and the failure stay to be seen.

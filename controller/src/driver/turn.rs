@@ -70,6 +70,7 @@ impl Turn {
                 Record::Finished { .. } => KillPoint::AfterFindingsStored.reach(),
                 Record::CancelRequested { .. } => KillPoint::AfterCancelStored.reach(),
                 Record::EpochRaised { .. }
+                | Record::ClockSet { .. }
                 | Record::Replanned(_)
                 | Record::Steered { .. }
                 | Record::Late { .. }

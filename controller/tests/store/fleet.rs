@@ -2,7 +2,7 @@
 
 use crate::build::{BEGIN, guest, host};
 use crate::conformance::{Place, append, refusal};
-use curfew_controller_core::record::Record;
+use curfew_controller_core::record::{ClockFrame, Record};
 use curfew_types::agent::LedgerMark;
 use curfew_types::{Guest, OsFamily, PowerState};
 
@@ -96,4 +96,14 @@ pub(crate) async fn the_epoch_never_goes_back(place: &impl Place) {
     append(&store, &[Record::EpochRaised { epoch: 6 }]).await;
     drop(store);
     assert_eq!(place.open().await.load().await.expect("a load").epoch, 6);
+}
+
+pub(crate) async fn the_clocks_frame_that_was_set_last_is_kept(place: &impl Place) {
+    let store = place.open().await;
+    assert_eq!(store.load().await.expect("a load").clock, None);
+    let clock = |boot, wall_of_zero| ClockFrame { boot, wall_of_zero };
+    append(&store, &[Record::ClockSet { clock: clock(1, 5) }]).await;
+    append(&store, &[Record::ClockSet { clock: clock(u64::MAX, -7) }]).await;
+    drop(store);
+    assert_eq!(place.open().await.load().await.expect("a load").clock, Some(clock(u64::MAX, -7)));
 }

@@ -109,7 +109,6 @@ impl Modelled {
             tasks: hosts
                 .flat_map(|(place, host)| host.guests.iter().map(move |guest| task(place, guest)))
                 .collect(),
-            approval_until: started.standing.approval_until,
             started: started.clone(),
             replanned: false,
             free_since: at,

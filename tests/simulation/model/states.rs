@@ -19,7 +19,6 @@ impl Model {
         let by = event.by.as_deref();
         let by_itself = by.is_none();
         let by_another = by.is_some_and(|by| by != operation.started.requester);
-        let expired = operation.approval_until.is_some_and(|until| event.at >= until);
         let (allowed, after) = match (before, event.what) {
             (AwaitingApproval, EventKind::ApprovalAsked) => (by_itself, AwaitingApproval),
             (AwaitingApproval, EventKind::SetGrew) => (by_itself && operation.replanned, AwaitingApproval),
@@ -27,7 +26,7 @@ impl Model {
                 (by_another && !operation.replanned && standing.approved_by.as_deref() == by, Running)
             }
             (AwaitingApproval, EventKind::Rejected) => (by.is_some(), Cancelling),
-            (AwaitingApproval, EventKind::ApprovalExpired) => (by_itself && expired, Cancelling),
+            (AwaitingApproval, EventKind::ApprovalExpired) => (by_itself, Cancelling),
             (Running, EventKind::Paused) => (by.is_some(), Paused),
             (Running | Paused | Halted, EventKind::Resumed) => (by.is_some(), Running),
             (Running, EventKind::Halted) => (by_itself, Halted),
@@ -45,7 +44,6 @@ impl Model {
             return broken(0, text);
         }
         (operation.state, operation.wave, operation.budgets) = (after, wave, standing.budgets);
-        operation.approval_until = standing.approval_until;
         operation.replanned = false;
         match event.what {
             EventKind::WaveBegun => {

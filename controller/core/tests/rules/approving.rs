@@ -2,9 +2,9 @@
 
 use crate::bench::{Bench, all, guest, request, task};
 use curfew_controller_core::record::{Record, Recovered, RecoveredOperation};
-use curfew_controller_core::{ApprovalRule, Settings, SteerError};
+use curfew_controller_core::{ApprovalRule, Event, Settings, SteerError};
 use curfew_types::{
-    OperationId, OperationSpec, OperationState, Outcome, PowerState, Reason, Selection, Stage,
+    Now, OperationId, OperationSpec, OperationState, Outcome, PowerState, Reason, Selection, Stage,
 };
 
 fn two_persons() -> Bench {
@@ -165,6 +165,20 @@ fn rejected_or_forgotten_it_ends_with_every_guest_skipped() {
         assert_eq!((verdict.outcome, verdict.reason), (Outcome::Skipped, Reason::NotApproved));
         assert!(!verdict.ended_well());
         assert_eq!(bench.operation(operation).state, OperationState::Ended);
+    }
+}
+
+#[test]
+fn a_wall_clock_that_was_set_ahead_leaves_the_time_for_an_approval_as_it_is() {
+    let mut bench = two_persons();
+    let ahead = |now: Now| Now { wall: now.wall.plus(6 * 60 * 60 * 1000), ..now };
+    let asked = request(OperationSpec::plain(all()), 1);
+    let operation = bench.ask(|core, now| core.start(ahead(now), asked)).expect("starts").id;
+    for (ms, state) in [(59_000, OperationState::AwaitingApproval), (1_000, OperationState::Ended)] {
+        bench.ms += ms;
+        let now = ahead(bench.now());
+        bench.core.handle(now, Event::Tick);
+        assert_eq!(bench.operation(operation).state, state);
     }
 }
 

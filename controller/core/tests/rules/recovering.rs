@@ -2,13 +2,15 @@
 
 use crate::bench::{Bench, all, guest, hello, host, ledger, progress, succeeded, task};
 use curfew_controller_core::record::{
-    Record, Recovered, RecoveredHost, RecoveredOperation, Started, TargetGuest, TargetHost,
+    ClockFrame, Record, Recovered, RecoveredHost, RecoveredOperation, Started, TargetGuest, TargetHost,
 };
+use curfew_controller_core::{Core, Event, Settings};
 use curfew_types::agent::Hello;
 use curfew_types::label::Labels;
 use curfew_types::operation::Standing;
 use curfew_types::{
-    Amount, OperationId, OperationSpec, OperationState, Outcome, Reason, Stage, StatusCode, Verdict, WallTime,
+    Amount, Mono, Now, OperationId, OperationSpec, OperationState, Outcome, Reason, Stage, StatusCode,
+    Verdict, WallTime,
 };
 
 const BEGAN: WallTime = WallTime(1_795_000_000_000);
@@ -72,6 +74,25 @@ fn the_epoch_is_raised_before_anything_else() {
     let bench = Bench::recover(stored(), 1_000);
     assert_eq!(bench.records().first(), Some(&Record::EpochRaised { epoch: 5 }));
     assert_eq!(bench.core.epoch(), 5);
+}
+
+#[test]
+fn a_wall_clock_that_was_set_ahead_between_two_starts_moves_no_deadline() {
+    let six_hours = 6 * 60 * 60 * 1000;
+    let recovered = || {
+        let mut recovered = with_operation(|operation| operation.handed = vec![(0, BEGAN.plus(90_000))]);
+        recovered.clock = Some(ClockFrame { boot: 7, wall_of_zero: BEGAN.0 - 1_000_000 });
+        recovered
+    };
+    let stage_after = |boot| {
+        let at = |ms: u64| Now { mono: Mono(1_000_000 + ms), wall: BEGAN.plus(ms + six_hours) };
+        let settings = Settings { boot, ..Settings::default() };
+        let mut core = Core::recover(at(1_000), settings, recovered());
+        core.handle(at(60_000), Event::Tick);
+        core.task(task(operation_id(), 0)).expect("in memory").stage
+    };
+    assert_eq!(stage_after(7), Stage::Ordered, "in the same boot the monotonic clock counts");
+    assert_eq!(stage_after(8), Stage::Done, "after a reboot only the wall clock is left");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::body::{CancelBody, Entry, FinishedBody, HandedBody, LateBody, VerdictBody, join, pack, split};
 use super::safeguards::SafeguardsChange;
-use curfew_controller_core::record::{CancelScope, Record, Started};
+use curfew_controller_core::record::{CancelScope, ClockFrame, Record, Started};
 use curfew_types::agent::LedgerMark;
 use curfew_types::label::Labels;
 use curfew_types::operation::{OperationEvent, Standing};
@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub(super) struct Batch<'a> {
     pub(super) epoch: Option<u64>,
+    pub(super) clock: Option<ClockFrame>,
     pub(super) hosts: BTreeMap<&'a HostName, HostChange<'a>>,
     pub(super) guest_labels: BTreeMap<&'a GuestId, &'a Labels>,
     pub(super) operations: BTreeMap<OperationId, OperationChange<'a>>,
@@ -146,6 +147,7 @@ impl<'a> Batch<'a> {
     fn add(&mut self, record: &'a Record) {
         match record {
             Record::EpochRaised { epoch } => self.epoch = Some(*epoch),
+            Record::ClockSet { clock } => self.clock = Some(*clock),
             Record::Started(started) => self.operation(started.id).started = Some(started),
             Record::Replanned(started) => self.operation(started.id).replan(started),
             Record::Steered { operation, event, standing } => {

@@ -4,6 +4,7 @@ use super::batch::{Batch, HostChange, InventoryChange};
 use super::fault::{Fault, Result};
 use super::guests::{GuestBody, InventoryBody};
 use super::rows::Rows;
+use curfew_controller_core::record::ClockFrame;
 use curfew_types::agent::LedgerMark;
 use curfew_types::label::Labels;
 use curfew_types::{GuestId, HostName};
@@ -51,6 +52,10 @@ static GUEST_LABELS: Rows = Rows::new(
 pub(super) async fn write(connection: &mut SqliteConnection, batch: &Batch<'_>) -> Result<()> {
     if let Some(epoch) = batch.epoch {
         raise_epoch(connection, epoch).await?;
+    }
+    if let Some(clock) = batch.clock {
+        set_number(connection, "clock_boot", clock.boot.cast_signed()).await?;
+        set_number(connection, "clock_wall_of_zero", clock.wall_of_zero).await?;
     }
     for (host, _) in batch.hosts.iter().filter(|(_, change)| change.removed) {
         remove(connection, host).await?;
@@ -121,22 +126,38 @@ async fn raise_epoch(connection: &mut SqliteConnection, epoch: u64) -> Result<()
     if epoch < before {
         return Err(Fault::Refused(format!("the epoch cannot go back from {before} to {epoch}")));
     }
-    sqlx::query(
-        "INSERT INTO numbers (name, value) VALUES ('epoch', ?) \
-         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-    )
-    .bind(epoch.cast_signed())
-    .execute(connection)
-    .await?;
-    Ok(())
+    set_number(connection, "epoch", epoch.cast_signed()).await
 }
 
 /// The epoch stored; 0 in a new store.
 pub(super) async fn epoch_before(connection: &mut SqliteConnection) -> Result<u64> {
-    let epoch: Option<i64> = sqlx::query_scalar("SELECT value FROM numbers WHERE name = 'epoch'")
+    Ok(number(connection, "epoch").await?.unwrap_or(0).cast_unsigned())
+}
+
+/// How stored wall times stand to the monotonic clock; nothing in a store of the time before that was kept.
+pub(super) async fn clock(connection: &mut SqliteConnection) -> Result<Option<ClockFrame>> {
+    let boot = number(connection, "clock_boot").await?;
+    let wall_of_zero = number(connection, "clock_wall_of_zero").await?;
+    let frame = |(boot, wall_of_zero): (i64, i64)| ClockFrame { boot: boot.cast_unsigned(), wall_of_zero };
+    Ok(boot.zip(wall_of_zero).map(frame))
+}
+
+async fn number(connection: &mut SqliteConnection, name: &str) -> Result<Option<i64>> {
+    Ok(sqlx::query_scalar("SELECT value FROM numbers WHERE name = ?")
+        .bind(name)
         .fetch_optional(connection)
-        .await?;
-    Ok(epoch.unwrap_or(0).cast_unsigned())
+        .await?)
+}
+
+async fn set_number(connection: &mut SqliteConnection, name: &str, value: i64) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO numbers (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )
+    .bind(name)
+    .bind(value)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 async fn remove(connection: &mut SqliteConnection, host: &HostName) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use super::body::{BodyError, Entry, join, unpack};
 use super::fault::Result;
-use super::fleet::epoch_before;
+use super::fleet::{clock, epoch_before};
 use super::guests::{InventoryBody, TargetsBody};
 use super::safeguards;
 use super::steering::read_standing;
@@ -25,6 +25,7 @@ pub(super) async fn load(readers: &SqlitePool) -> Result<Recovered> {
     let from = &mut *transaction;
     let mut recovered = Recovered {
         epoch: epoch_before(from).await?,
+        clock: clock(from).await?,
         hosts: hosts(from).await?,
         guest_labels: guest_labels(from).await?,
         operations: operations(from).await?,
