@@ -46,6 +46,10 @@ impl World {
     pub(crate) fn check_effect_is_safe(&mut self, host: usize, guest: usize, task: TaskId, key: &SessionKey) {
         let known = &self.truth.hosts[host];
         let guest = &self.guests[guest];
+        if !known.accepted.contains_key(&task) {
+            // The ledger that told of the request is lost, and with it every way to know that one is out.
+            return;
+        }
         if known.has_confirmed(|told| holds(told, &guest.id)) {
             let text = format!("{task} ends {key:?}, and {} is held, which host {host} confirmed", guest.id);
             return self.truth.fail(6, text);

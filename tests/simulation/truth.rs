@@ -61,6 +61,8 @@ pub(crate) struct AtHost {
     pub(crate) reported: SafeguardsMark,
     /// Its ledger was lost or rolled back, and no controller has heard of it: what it confirmed before is void.
     pub(crate) shaken: bool,
+    /// Its ledger was lost or rolled back at some time.
+    pub(crate) forgetful: bool,
 }
 
 impl AtHost {
@@ -155,7 +157,7 @@ impl Truth {
 
     pub(crate) fn ledger_lost(&mut self, host: usize) {
         let attached = self.hosts[host].attached;
-        self.hosts[host] = AtHost { attached, shaken: true, ..AtHost::default() };
+        self.hosts[host] = AtHost { attached, shaken: true, forgetful: true, ..AtHost::default() };
     }
 
     /// A ledger has become what it was before: what it says no more was never said.
@@ -164,6 +166,7 @@ impl Truth {
         let known = &mut self.hosts[host];
         known.attached = before.attached;
         known.shaken = true;
+        known.forgetful = true;
         for entry in ledger {
             match entry {
                 Entry::Summary { acknowledged, .. } => known.acknowledged = *acknowledged,

@@ -28,6 +28,8 @@ pub(crate) struct Host {
     pub(crate) labels: Labels,
     /// The attachment that is live, if any.
     pub(crate) session: Option<u64>,
+    /// This process has welcomed its agent, be it on an attachment that is over.
+    pub(crate) is_welcomed: bool,
     /// Since when it has been away, while it is.
     pub(crate) away_since: curfew_types::Mono,
     pub(crate) ledger: Option<LedgerMark>,
@@ -133,6 +135,7 @@ impl Host {
         Host {
             labels: Labels::new(),
             session: None,
+            is_welcomed: false,
             away_since,
             ledger: None,
             acknowledged: 0,

@@ -52,7 +52,7 @@ impl Core {
         if self.fleet.is_connected(name) {
             return Err(AttachError::AlreadyAttached);
         }
-        self.outrank(hello.epoch_seen);
+        self.outrank(name, hello.epoch_seen);
         let host = self.fleet.hosts.entry(name.clone()).or_insert_with(|| Host::new(now.mono));
         let known = host.ledger;
         let lost = known.is_some_and(|known| {
@@ -63,6 +63,7 @@ impl Core {
         host.acknowledged = if lost || known.is_none() { pending } else { host.acknowledged.max(pending) };
         host.ledger = Some(hello.ledger);
         host.session = Some(session);
+        host.is_welcomed = true;
         host.seen = Some(now.wall);
         host.version = version.into();
         host.safeguards = hello.safeguards;
@@ -93,9 +94,11 @@ impl Core {
     }
 
     /// An agent that has seen a higher epoch has met a controller of this fleet that knew more: a backup was
-    /// restored, or two controllers run. This one goes above it and says so.
-    fn outrank(&mut self, epoch_seen: u64) {
-        if epoch_seen > self.epoch {
+    /// restored, or two controllers run. So has one that has seen this very epoch and was never welcomed by this process.
+    /// This one goes above it and says so.
+    fn outrank(&mut self, name: &HostName, epoch_seen: u64) {
+        let is_welcomed = self.fleet.hosts.get(name).is_some_and(|host| host.is_welcomed);
+        if epoch_seen > self.epoch || (epoch_seen == self.epoch && !is_welcomed) {
             let before = self.epoch;
             self.epoch = epoch_seen + 1;
             self.record(Record::EpochRaised { epoch: self.epoch });
@@ -104,6 +107,7 @@ impl Core {
                  agents (a restored backup?); going on with epoch {}",
                 self.epoch
             ));
+            self.mark_safeguards_anew();
         }
     }
 

@@ -251,6 +251,13 @@ impl Core {
         }
     }
 
+    /// The marks of this epoch may be those of another controller, too: what was made in it is said again in the next.
+    pub(crate) fn mark_safeguards_anew(&mut self) {
+        if self.guard.first_made.is_some() {
+            self.say_above_all_marks();
+        }
+    }
+
     /// Something was changed before a host came that knows a higher mark: all is written and said again above that.
     fn say_above_all_marks(&mut self) {
         let mark = self.next_mark();

@@ -50,6 +50,17 @@ fn a_new_ledger_is_believed_from_its_first_finding_on() {
 }
 
 #[test]
+fn an_epoch_that_a_forgotten_controller_has_used_is_not_used_again() {
+    let mut bench = Bench::with(&[("h1", &["a"])]);
+    let epoch = bench.core.epoch();
+    let welcome = bench.attach_with("h2", &Hello { epoch_seen: epoch, ..hello() }).expect("attaches");
+    assert_eq!(welcome.epoch, epoch + 1, "nobody here has told it of this epoch");
+    bench.detach("h2", bench.last_session());
+    let welcome = bench.attach_with("h2", &Hello { epoch_seen: epoch + 1, ..hello() }).expect("attaches");
+    assert_eq!(welcome.epoch, epoch + 1, "of this one it was told here");
+}
+
+#[test]
 fn a_controller_behind_its_agents_goes_above_their_epoch_and_says_so() {
     let mut bench = Bench::new();
     let welcome = bench.attach_with("h1", &Hello { epoch_seen: 9, ..hello() }).expect("attaches");

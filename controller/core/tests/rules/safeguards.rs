@@ -190,6 +190,22 @@ fn a_host_that_comes_after_a_change_with_a_higher_mark_is_told_above_it() {
 }
 
 #[test]
+fn what_was_marked_in_an_epoch_that_a_forgotten_controller_has_used_is_said_again_in_the_next() {
+    let mut bench = Bench::with(&[("h1", &["a"])]);
+    hold(&mut bench, "a", None).expect("holds");
+    let mark = bench.safeguards()[0].1.mark;
+    confirm(&mut bench, "h1", 1, mark);
+    // The same mark, and nobody knows of what.
+    let hello = curfew_types::agent::Hello { epoch_seen: mark.epoch, safeguards: mark, ..hello() };
+    bench.attach_with("h2", &hello).expect("attaches");
+    assert!(!bench.core.holds(None, 10)[0].confirmed);
+    let told = bench.safeguards();
+    let names: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(names.contains(&"h1") && names.contains(&"h2"), "{names:?}");
+    assert!(told.iter().all(|(_, told)| told.mark.epoch == mark.epoch + 1 && told.holds(&id("a"))));
+}
+
+#[test]
 fn a_mark_that_this_store_never_had_confirms_nothing() {
     let held = curfew_controller_core::record::Hold {
         guest: id("a"),
