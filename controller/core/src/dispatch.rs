@@ -155,7 +155,7 @@ impl Core {
             let remaining_ms = until.since(now.mono.plus(self.settings.heartbeat_ms));
             if remaining_ms > 0 {
                 let epoch = self.epoch;
-                let required_capabilities = Vec::new();
+                let required_capabilities = self.guard.required_capabilities();
                 let order = Order {
                     operation: id,
                     epoch,

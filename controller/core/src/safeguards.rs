@@ -8,7 +8,7 @@ use crate::core::{Core, PlantedBug};
 use crate::fleet::FleetError;
 use crate::record::{Hold, ProtectedUser, Record, Recovered};
 use crate::timer::Timer;
-use curfew_types::agent::{HOLDS_MAX, PROTECTED_USERS_MAX, Safeguards, SafeguardsMark};
+use curfew_types::agent::{HOLDS_MAX, PROTECTED_USERS, PROTECTED_USERS_MAX, Safeguards, SafeguardsMark};
 use curfew_types::glob::Glob;
 use curfew_types::{
     GuestId, HostName, Now, OperationState, Outcome, Reason, Stage, StatusCode, TaskId, Verdict, WallTime,
@@ -60,6 +60,11 @@ impl Guard {
 
     pub(crate) fn mark(&self) -> SafeguardsMark {
         self.told.mark
+    }
+
+    /// What an agent must be able to do to take an order under these safeguards. Held guests are not ordered at all.
+    pub(crate) fn required_capabilities(&self) -> Vec<String> {
+        if self.users.is_empty() { Vec::new() } else { vec![PROTECTED_USERS.to_owned()] }
     }
 
     /// How a task of this guest ends at once, if the guest is held.

@@ -4,11 +4,11 @@ use crate::core::{Core, PlantedBug};
 use crate::ledger::Entry;
 use crate::run::{Phase, Run, key};
 use crate::verdicts;
-use curfew_types::agent::{Finding, Order, OrderedTask, SafeguardsMark};
+use curfew_types::agent::{Finding, Order, OrderedTask, PROTECTED_USERS, SafeguardsMark};
 use curfew_types::{GuestId, Mono, Now, Outcome, Reason, StatusCode, TaskId, Verdict};
 
 /// Options this agent knows, as an order names them. The plain logoff needs none.
-pub const CAPABILITIES: &[&str] = &[];
+pub const CAPABILITIES: &[&str] = &[PROTECTED_USERS];
 
 /// Most unfinished tasks: several operations over the largest inventory. Orders beyond are left unaccepted, and the
 /// controller says them again.

@@ -32,6 +32,10 @@ pub const HOLDS_MAX: usize = 10_000;
 /// Most patterns for protected users.
 pub const PROTECTED_USERS_MAX: usize = 1_000;
 
+/// The capability of agents that leave protected users alone: an order under such a protection asks for it, so that an
+/// agent from before refuses it.
+pub const PROTECTED_USERS: &str = "protected_users";
+
 /// What no operation may touch, whoever asks: sent whole to every agent, which enforces it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Safeguards {

@@ -242,6 +242,13 @@ fn users_are_protected_fleet_wide_and_told_at_once_while_the_store_is_away() {
     assert!(bench.safeguards()[0].1.protects("CORP\\svc-backup"));
     assert!(bench.core.is_protected("svc-1") && !bench.core.is_protected("alice"));
     assert_eq!(bench.core.protected_users().1, 1, "h1 has not confirmed it");
+    bench.handle(Event::StoreBack);
+    bench.start_all();
+    assert_eq!(
+        bench.orders()[0].required_capabilities,
+        ["protected_users"],
+        "an agent from before refuses it"
+    );
     let unknown = vec!["alice".parse().expect("a pattern")];
     assert!(bench.ask(|core, now| core.unprotect_users(now, &unknown)).is_err());
     assert!(bench.ask(|core, now| core.unprotect_users(now, &pattern())).expect("unprotects").is_empty());
