@@ -118,7 +118,7 @@ def operate(channel):
 def cancel(channel):
     """Cancels an operation whose first task has begun and whose others wait, then reads what became of each."""
     messages, service = operations(channel)
-    request = messages.StartOperationRequest(spec=spec(selection={"all": True}, maxInFlight=1))
+    request = messages.StartOperationRequest(spec=spec(selection={"all": True}, maxInFlight={"number": 1}))
     operation_id = service.StartOperation(request, timeout=PATIENCE_S).operation.id
 
     ending = stub("task_pb2").STAGE_ENDING
