@@ -1,14 +1,17 @@
 //! What can be typed: the definition that parsing, help and completions share. It means nothing yet; `effective`
 //! says what it means.
 
+mod drain;
 mod fleet;
 mod operation;
+mod people;
 mod rollout;
 mod safeguard;
 mod select;
 mod steer;
 mod values;
 
+pub use drain::{DrainArgs, DrainListArgs, UndrainArgs};
 pub use fleet::{
     ContextCommand, GuestCommand, GuestListArgs, HostCommand, HostRemoveArgs, LabelArgs, SessionCommand,
     SessionListArgs,
@@ -17,11 +20,12 @@ pub use operation::{
     LogoffArgs, OperationCommand, OperationListArgs, OperationStateWord, OutcomeWord, PreviewArgs,
     TaskCommand, TaskListArgs,
 };
+pub use people::{SessionArgs, SessionStateWord, TreatmentArgs};
 pub use rollout::{BudgetArgs, RolloutArgs};
 pub use safeguard::{FreezeArgs, HoldArgs, HoldListArgs, ProtectedUserCommand};
 pub use select::{NotRunningWord, SelectionArgs, SpecArgs};
 pub use steer::{ApproveArgs, PromoteArgs, ResumeArgs, RetryArgs, SteerArgs};
-pub use values::{LabelChange, Moment, Pair, SpreadLimit};
+pub use values::{Before, LabelChange, Moment, Pair, SpreadLimit};
 
 use crate::output::Format;
 use clap::{Args, Parser, Subcommand};
@@ -83,8 +87,8 @@ pub struct LimitArgs {
 pub enum Command {
     /// Log users off: preview, ask, start, and show progress until the end
     ///
-    /// With nothing but a selection it logs all users off each selected guest, active and disconnected ones.
-    /// Ctrl-C leaves the display and never cancels: the operation goes on.
+    /// With nothing but a selection it logs all users off each selected guest, active and disconnected ones, at once:
+    /// nobody is told before, and nothing that does not go is killed. Ctrl-C leaves the display and never cancels: the operation goes on.
     Logoff(LogoffArgs),
     /// Show which guests a logoff would touch, without starting it
     Preview(PreviewArgs),
@@ -97,7 +101,7 @@ pub enum Command {
     /// Look at, label and remove hosts
     #[command(subcommand)]
     Host(HostCommand),
-    /// Look at, label and hold guests
+    /// Look at, label, hold and drain guests
     #[command(subcommand)]
     Guest(GuestCommand),
     /// List who is logged on

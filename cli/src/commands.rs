@@ -1,10 +1,12 @@
 //! One function for each command: asks, writes, says how it ended. Decides nothing that another place decides.
 
+mod drain;
 pub mod fleet;
 pub mod local;
 pub mod operation;
 pub mod preview;
 pub mod safeguard;
+pub mod session;
 mod steer;
 pub mod task;
 

@@ -1,6 +1,7 @@
 //! Explains one operation to a person: how it stands, its waves and budgets, what became of its guests, which of them
-//! are slow, and what happened to it.
+//! are slow, and what happened to it; and one task: how it stands, and what became of each session.
 
+use crate::fates;
 use crate::output::{self, Format, Shown as _};
 use crate::table::{Cell, Column, Table, Tone};
 use crate::terminal::Terminal;
@@ -48,6 +49,25 @@ pub(crate) fn operation(
     section(terminal, "What became of its guests", REASONS, operation.reasons.iter().map(reason_row))?;
     section(terminal, "Slowest guests", SLOWEST, operation.slowest.iter().map(slow_row))?;
     section(terminal, "History", EVENTS, operation.events.iter().map(event_row))
+}
+
+/// Writes a task with what became of each session of its guest, also as late findings have it.
+///
+/// # Errors
+/// When data cannot be written.
+pub(crate) fn task(terminal: &mut Terminal, format: Format, task: &v1::Task) -> io::Result<()> {
+    output::show(terminal, format, task)?;
+    if format != Format::Table {
+        return Ok(());
+    }
+    if let Some(verdict) = &task.verdict {
+        fates::write(terminal, "What became of its sessions", verdict)?;
+    }
+    for late in &task.late_findings {
+        let title = format!("As found later, {}", words::time(late.record_time.as_ref()));
+        late.verdict.iter().try_for_each(|verdict| fates::write(terminal, &title, verdict))?;
+    }
+    Ok(())
 }
 
 /// A table with a title; nothing at all without rows.

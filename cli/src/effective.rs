@@ -1,13 +1,15 @@
 //! What the command line means: typed arguments become the API's messages. Defaults stay the controller's own, so
 //! what was not said is not sent.
 
+mod people;
 mod rollout;
 
+pub use people::{drain_time, session_filter};
 pub use rollout::{budgets, rollout};
 
 use crate::args::{
-    HoldArgs, LabelChange, LogoffArgs, NotRunningWord, OperationStateWord, OutcomeWord, Pair, RetryArgs,
-    SelectionArgs, SpecArgs,
+    Command, GuestCommand, HoldArgs, LabelChange, LogoffArgs, NotRunningWord, OperationStateWord,
+    OutcomeWord, Pair, RetryArgs, SelectionArgs, SessionCommand, SpecArgs,
 };
 use crate::error::Usage;
 use crate::logoff::LogoffRequest;
@@ -16,6 +18,22 @@ use crate::start;
 use curfew_proto::v1;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
+
+/// Refuses what contradicts itself before anything is asked, where that takes a controller.
+///
+/// # Errors
+/// When the arguments contradict one another.
+pub fn check(command: &Command) -> Result<(), Usage> {
+    match command {
+        Command::Preview(args) => spec(&args.spec).map(drop),
+        Command::Session(SessionCommand::List(args)) => {
+            session_filter(&args.sessions, jiff::Timestamp::now()).map(drop)
+        }
+        Command::Guest(GuestCommand::Drain(args)) => drain_time(args).map(drop),
+        Command::Guest(GuestCommand::Hold(args)) => hold_end(args, jiff::Timestamp::now()).map(drop),
+        _ => Ok(()),
+    }
+}
 
 /// What `curfew logoff` was told to do.
 ///
@@ -53,6 +71,7 @@ fn request_id(given: Option<&str>) -> anyhow::Result<String> {
 /// # Errors
 /// When the arguments contradict one another.
 pub fn spec(args: &SpecArgs) -> Result<v1::OperationSpec, Usage> {
+    people::check(args)?;
     let how = &args.how;
     let not_running = match how.not_running {
         None => v1::NotRunningPolicy::Unspecified,
@@ -70,6 +89,10 @@ pub fn spec(args: &SpecArgs) -> Result<v1::OperationSpec, Usage> {
         annotations: annotations(&how.annotation)?,
         rollout: rollout(&args.rollout),
         budgets: budgets(&args.budgets),
+        sessions: session_filter(&args.sessions, jiff::Timestamp::now())?,
+        notice: people::notice(&args.people),
+        force_after: args.people.force_after.map(duration),
+        drain: people::drain(&args.people),
     })
 }
 
@@ -247,6 +270,7 @@ mod tests {
                 unreachable: number(2),
                 refused: number(3),
             }),
+            ..v1::OperationSpec::default()
         };
         assert_eq!(request.spec, spec);
         assert_eq!(request.expected_count, Some(12));

@@ -155,6 +155,18 @@ fn flag(field: &str) -> Option<&'static str> {
         "timed_out" => "--max-timed-out",
         "unreachable" => "--max-unreachable",
         "refused" => "--max-refused",
+        "users" => "--user",
+        "exclude_users" => "--exclude-user",
+        "state" => "--state",
+        "idle_at_least" => "--idle-at-least",
+        "logged_on_before" => "--logged-on-before",
+        "text" => "--notice",
+        "grace" => "--grace",
+        "repeat" => "--repeat",
+        "force_after" => "--force-after",
+        // Of an operation, or by hand.
+        "drain_for" if field.contains('.') => "--drain-for",
+        "drain_for" => "--for",
         "expected_count" => "--expect",
         "selection_digest" => "--digest",
         "wave" => "--wave",
@@ -223,6 +235,25 @@ mod tests {
             ("spec.rollout.spread.max", "--spread"),
             ("spec.budgets.timed_out", "--max-timed-out"),
             ("budgets.failed", "--max-failed"),
+        ] {
+            assert_eq!(flag(field), Some(expected), "{field}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_people_is_named_by_its_flag() {
+        for (field, expected) in [
+            ("spec.sessions.users", "--user"),
+            ("filter.exclude_users", "--exclude-user"),
+            ("spec.sessions.state", "--state"),
+            ("spec.sessions.idle_at_least", "--idle-at-least"),
+            ("filter.logged_on_before", "--logged-on-before"),
+            ("spec.notice.text", "--notice"),
+            ("spec.notice.grace", "--grace"),
+            ("spec.notice.repeat", "--repeat"),
+            ("spec.force_after", "--force-after"),
+            ("spec.drain.drain_for", "--drain-for"),
+            ("drain_for", "--for"),
         ] {
             assert_eq!(flag(field), Some(expected), "{field}");
         }

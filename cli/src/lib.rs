@@ -13,6 +13,7 @@ pub mod error;
 pub mod escape;
 pub mod exit;
 mod explain;
+pub mod fates;
 pub mod follow;
 pub mod interrupt;
 mod listings;
@@ -30,4 +31,5 @@ pub mod table;
 pub mod terminal;
 #[cfg(test)]
 mod testing;
+mod treatment;
 mod words;

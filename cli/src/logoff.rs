@@ -10,6 +10,7 @@ use crate::preview::Size;
 use crate::start;
 use crate::summary::Summary;
 use crate::terminal::Terminal;
+use crate::treatment;
 use crate::words;
 use curfew_proto::v1;
 use tonic::Code;
@@ -98,7 +99,7 @@ pub async fn run(client: &Client, request: LogoffRequest, ui: &mut Ui) -> anyhow
         check_expected(&request, &size)?;
         // What is refused anyway needs no answer.
         let is_vain = !size.blocked_by.is_empty();
-        if !request.is_confirmed && (is_vain || !ui.terminal.ask("Log them off?")?) {
+        if !request.is_confirmed && (is_vain || !ui.terminal.ask(treatment::question(&request.spec))?) {
             ui.terminal.note("Nothing was started.");
             return Ok(Finish::Declined);
         }
@@ -108,14 +109,15 @@ pub async fn run(client: &Client, request: LogoffRequest, ui: &mut Ui) -> anyhow
             ui.terminal.note("Nothing was started.");
             return Ok(Finish::Declined);
         }
-        let error = match begin(client, &request, &size, &mut ui.terminal, interrupt).await {
+        let begun = Box::pin(begin(client, &request, &size, &mut ui.terminal, interrupt)).await;
+        let error = match begun {
             Ok(started) => {
                 if started.selection_digest != size.digest {
                     let guests = words::count(started.task_count, "guest");
                     ui.terminal
                         .note(&format!("The fleet changed since the preview: the operation has {guests}."));
                 }
-                return attend(client, started, request.stays, ui, interrupt).await;
+                return Box::pin(attend(client, started, request.stays, ui, interrupt)).await;
             }
             Err(error) => error,
         };

@@ -87,6 +87,15 @@ impl<T: Listed> List<T> {
         }
     }
 
+    /// Shows what came so far, for a person who waits for the rest.
+    ///
+    /// # Errors
+    /// When data cannot be written.
+    pub fn show_so_far(&mut self, terminal: &mut Terminal) -> io::Result<()> {
+        self.table.show_so_far(terminal)?;
+        terminal.flush()
+    }
+
     /// Ends the document. An empty table is nothing on the data side; the caller says so beside it.
     ///
     /// # Errors

@@ -7,6 +7,10 @@ use crate::terminal::Terminal;
 /// The largest page that the API gives.
 pub(crate) const PAGE: u32 = 1000;
 
+/// The largest page of tasks that is asked for: each has at most 100 results of at most 700 bytes, and a page stays well
+/// below the largest answer even where hostile guests fill all of them.
+pub(crate) const TASKS: u32 = 500;
+
 /// One page: its items and the token of the next, empty on the last.
 pub(crate) type Page<T> = (Vec<T>, String);
 

@@ -4,6 +4,7 @@ use crate::client::{self, Client};
 use crate::effective;
 use crate::error::CallError;
 use crate::pages::PAGE;
+use crate::treatment;
 use crate::words;
 use curfew_proto::v1;
 use std::collections::HashMap;
@@ -19,6 +20,10 @@ const REASONS_MAX: usize = 1000;
 pub struct Size {
     /// Guests whose users would be logged off.
     pub included: u64,
+    /// Who of them, as the object of a sentence.
+    pub whom: &'static str,
+    /// How people are treated, in one line, where there is something to say of it.
+    pub treatment: Option<String>,
     /// Selected guests that would be skipped or refused at once.
     pub left_out: u64,
     /// Why guests are left out, the commonest reason first.
@@ -55,6 +60,8 @@ impl Size {
         let first = page(client, spec, Live::Not, 1, String::new()).await?;
         let mut size = Size {
             included: first.included_count,
+            whom: treatment::whom(spec),
+            treatment: treatment::line(spec),
             left_out: first.left_out_count,
             reasons: Vec::new(),
             digest: first.selection_digest,
@@ -80,8 +87,8 @@ impl Size {
     pub fn lines(&self) -> Vec<String> {
         let guests = words::count(self.included, "guest");
         let mut lines = vec![match self.left_out {
-            0 => format!("This logs all users off {guests}."),
-            out => format!("This logs all users off {guests}; {out} selected {} left out:", plural(out)),
+            0 => format!("This logs {} off {guests}.", self.whom),
+            out => format!("This logs {} off {guests}; {out} selected {} left out:", self.whom, plural(out)),
         }];
         let (shown, rest) = self.reasons.split_at(self.reasons.len().min(REASONS_SHOWN));
         lines.extend(shown.iter().map(|(reason, guests)| format!("  {guests:>6}  {reason}")));
@@ -89,6 +96,7 @@ impl Size {
         if rest > 0 {
             lines.push(format!("  {rest:>6}  for other reasons: curfew preview lists them"));
         }
+        lines.extend(self.treatment.clone());
         lines.extend(how_lines(&self.waves, self.needs_approval, &self.blocked_by));
         lines
     }
@@ -186,10 +194,10 @@ mod tests {
 
     #[test]
     fn the_size_is_told_in_a_few_lines() {
-        let all_in = Size { included: 1, ..Size::default() };
+        let all_in = Size { included: 1, whom: "all users", ..Size::default() };
         assert_eq!(all_in.lines(), ["This logs all users off 1 guest."]);
         let reasons = (1..=8).rev().map(|n| (format!("reason {n}"), n)).collect();
-        let many = Size { included: 49_964, left_out: 36, reasons, ..Size::default() };
+        let many = Size { included: 49_964, left_out: 36, reasons, ..all_in };
         let lines = many.lines();
         assert_eq!(lines[0], "This logs all users off 49964 guests; 36 selected guests are left out:");
         assert_eq!(lines[1], "       8  reason 8");
@@ -201,13 +209,16 @@ mod tests {
     fn waves_approval_and_what_is_in_the_way_are_told_where_there_are_any() {
         let size = Size {
             included: 100,
+            whom: "some users",
+            treatment: Some("How: told 10m before.".into()),
             waves: vec![1, 9, 90],
             needs_approval: true,
             blocked_by: "alice froze the fleet".into(),
             ..Size::default()
         };
         let lines = [
-            "This logs all users off 100 guests.",
+            "This logs some users off 100 guests.",
+            "How: told 10m before.",
             "They come in 3 waves: 1, 9, 90.",
             "A second person has to approve it before anything starts.",
             "Nothing would start now: alice froze the fleet.",

@@ -7,6 +7,7 @@ use crate::logoff::{Finish, Ui};
 use crate::preview;
 use crate::start;
 use crate::terminal::Terminal;
+use crate::treatment;
 use crate::words;
 use curfew_proto::v1;
 
@@ -32,10 +33,12 @@ pub async fn run(client: &Client, request: RetryRequest, ui: &mut Ui) -> anyhow:
     let planned = ask(client, &request, true).await?;
     let missing = planned.missing_guest_count;
     let planned = planned.operation.unwrap_or_default();
-    tell_size(&planned, missing, &request.operation_id, &mut ui.terminal);
+    let spec = planned.spec.clone().unwrap_or_default();
+    tell_size(&planned, &spec, missing, &request.operation_id, &mut ui.terminal);
     // What is refused anyway needs no answer.
     let is_vain = !planned.waiting_for.is_empty();
-    if !request.is_confirmed && (is_vain || !ui.terminal.ask("Log them off?")?) {
+    let question = treatment::question(&spec);
+    if !request.is_confirmed && (is_vain || !ui.terminal.ask(question)?) {
         ui.terminal.note("Nothing was started.");
         return Ok(Finish::Declined);
     }
@@ -51,7 +54,7 @@ pub async fn run(client: &Client, request: RetryRequest, ui: &mut Ui) -> anyhow:
         let guests = words::count(started.task_count, "guest");
         ui.terminal.note(&format!("The fleet changed since: the operation has {guests}."));
     }
-    attend(client, started, request.stays, ui, &mut interrupt).await
+    Box::pin(attend(client, started, request.stays, ui, &mut interrupt)).await
 }
 
 async fn ask(
@@ -69,10 +72,17 @@ async fn ask(
     client.ask(attempted, operations.retry_operation(message)).await
 }
 
-fn tell_size(planned: &v1::Operation, missing: u64, of: &str, terminal: &mut Terminal) {
+fn tell_size(
+    planned: &v1::Operation,
+    spec: &v1::OperationSpec,
+    missing: u64,
+    of: &str,
+    terminal: &mut Terminal,
+) {
     let included: u64 = planned.stages.iter().map(|count| count.tasks).sum();
     let guests = words::count(included, "guest");
-    terminal.note(&format!("This logs all users off {guests} that did not end well in {of}."));
+    let whom = treatment::whom(spec);
+    terminal.note(&format!("This logs {whom} off {guests} that did not end well in {of}."));
     let out = planned.task_count.saturating_sub(included);
     if out > 0 {
         terminal.note(&format!("  {out:>6}  more would be skipped or refused at once"));
@@ -82,6 +92,7 @@ fn tell_size(planned: &v1::Operation, missing: u64, of: &str, terminal: &mut Ter
         terminal
             .note(&format!("  {missing:>6}  more {is} no longer in the fleet: nothing is done about {it}"));
     }
+    treatment::line(spec).iter().for_each(|line| terminal.note(line));
     let waves: Vec<u64> = planned.waves.iter().map(|wave| wave.tasks).collect();
     preview::how_lines(&waves, planned.approval.is_some(), &planned.waiting_for)
         .iter()

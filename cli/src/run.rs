@@ -1,8 +1,9 @@
 //! From arguments to an exit code: parses, chooses the command, reports what went wrong.
 
 use crate::args::{Cli, Command};
-use crate::commands::{fleet, local, operation, preview, safeguard, task};
+use crate::commands::{fleet, local, operation, preview, safeguard, session, task};
 use crate::contexts::Contexts;
+use crate::effective;
 use crate::error;
 use crate::exit::Exit;
 use crate::terminal::Terminal;
@@ -34,23 +35,27 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 /// # Errors
 /// When the question could not be asked.
 pub async fn run(cli: Cli, mut terminal: Terminal) -> anyhow::Result<Exit> {
+    effective::check(&cli.command)?;
     let connection = &cli.connection;
     let contexts = || Contexts::load(connection);
     let exit = match &cli.command {
         Command::Completions { shell } => local::completions(*shell, &mut terminal),
         Command::StatusCodes { output } => local::status_codes(output.output, &mut terminal),
         Command::Context(command) => local::context(&contexts()?, command, &mut terminal),
-        // These own the terminal, since their display does.
-        Command::Logoff(args) => return operation::logoff(args, contexts, terminal).await,
+        // These own the terminal, since their display does. What they hold while they run is large, so it lies in a box.
+        Command::Logoff(args) => return Box::pin(operation::logoff(args, contexts, terminal)).await,
         Command::Operation(command) => {
-            return operation::operation(&contexts()?.connect().await?, command, terminal).await;
+            let client = contexts()?.connect().await?;
+            return Box::pin(operation::operation(&client, command, terminal)).await;
         }
-        Command::Preview(args) => preview::preview(&contexts()?.connect().await?, args, &mut terminal).await,
+        Command::Preview(args) => {
+            Box::pin(preview::preview(&contexts()?.connect().await?, args, &mut terminal)).await
+        }
         Command::Task(command) => task::task(&contexts()?.connect().await?, command, &mut terminal).await,
         Command::Host(command) => fleet::host(&contexts()?.connect().await?, command, &mut terminal).await,
         Command::Guest(command) => fleet::guest(&contexts()?.connect().await?, command, &mut terminal).await,
         Command::Session(command) => {
-            fleet::session(&contexts()?.connect().await?, command, &mut terminal).await
+            session::session(&contexts()?.connect().await?, command, &mut terminal).await
         }
         Command::ProtectedUser(command) => {
             safeguard::protected_user(&contexts()?.connect().await?, command, &mut terminal).await

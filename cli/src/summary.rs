@@ -3,11 +3,14 @@
 use crate::client::{self, Client};
 use crate::error::CallError;
 use crate::exit::Exit;
+use crate::fates::Totals;
+use crate::listings;
 use crate::output::{self, Format};
 use crate::pages;
 use crate::standing;
 use crate::table::{Cell, Column, Table};
 use crate::terminal::Terminal;
+use crate::treatment;
 use crate::words;
 use curfew_proto::v1;
 use serde::Serialize;
@@ -35,10 +38,12 @@ pub struct Summary {
     pub operation: v1::Operation,
     /// Tasks that ended and did not end well: all of them in a document, the first ones for people.
     pub tasks_not_well: Vec<v1::Task>,
+    /// What became of the sessions of its guests.
+    pub sessions: Totals,
 }
 
 impl Summary {
-    /// Fetches what belongs to the summary of `operation` in the given format.
+    /// Fetches what belongs to the summary of `operation` in the given format: every task passes by once.
     ///
     /// # Errors
     /// When the tasks cannot be listed.
@@ -48,28 +53,40 @@ impl Summary {
             Format::Json | Format::Yaml => usize::MAX,
             Format::Name => 0,
         };
-        let has_bad = ended(&operation) > operation.ended_well_count;
-        let limit = if has_bad { limit } else { 0 };
-        let tasks_not_well = pages::collect(limit, async |page_size, page_token| {
-            let request = client::soon(v1::ListTasksRequest {
-                operation_id: operation.id.clone(),
-                page_size,
-                page_token,
-                outcomes: Vec::new(),
-                only_not_well: true,
-            });
-            let mut operations = client.operations();
-            let page =
-                client.ask(format!("list tasks of {}", operation.id), operations.list_tasks(request)).await?;
-            Ok((page.tasks, page.next_page_token))
-        })
-        .await?;
-        Ok(Summary { operation, tasks_not_well })
+        let mut summary = Summary::begun(operation);
+        let mut token = String::new();
+        // For the id alone, or where nothing has ended, there is nothing to count.
+        let mut has_more = format != Format::Name && ended(&summary.operation) > 0;
+        while has_more {
+            let page = summary.page(client, token).await?;
+            token = page.next_page_token;
+            has_more = !token.is_empty();
+            for task in page.tasks {
+                summary.sessions.add(&task);
+                if task.is_complete && !task.ended_well && summary.tasks_not_well.len() < limit {
+                    summary.tasks_not_well.push(task);
+                }
+            }
+        }
+        Ok(summary)
+    }
+
+    async fn page(&self, client: &Client, page_token: String) -> Result<v1::ListTasksResponse, CallError> {
+        let id = &self.operation.id;
+        let request = client::soon(v1::ListTasksRequest {
+            operation_id: id.clone(),
+            page_size: pages::TASKS,
+            page_token,
+            outcomes: Vec::new(),
+            only_not_well: false,
+        });
+        let mut operations = client.operations();
+        client.ask(format!("list tasks of {id}"), operations.list_tasks(request)).await
     }
 
     /// A summary without tasks: of an operation that was only started.
     pub fn begun(operation: v1::Operation) -> Summary {
-        Summary { operation, tasks_not_well: Vec::new() }
+        Summary { operation, tasks_not_well: Vec::new(), sessions: Totals::default() }
     }
 
     /// How many tasks ended and did not end well.
@@ -96,6 +113,9 @@ impl Summary {
 
     fn write_for_people(&self, terminal: &mut Terminal) -> io::Result<()> {
         terminal.data(&self.headline())?;
+        if let Some(line) = self.operation.spec.as_ref().and_then(treatment::line) {
+            terminal.data(&line)?;
+        }
         let mut outcomes = Table::new(OUTCOMES);
         for count in &self.operation.outcomes {
             let outcome = count.outcome();
@@ -104,6 +124,10 @@ impl Summary {
         }
         terminal.data("")?;
         outcomes.finish(terminal)?;
+        if let Some(line) = self.sessions.line() {
+            terminal.data("")?;
+            terminal.data(&line)?;
+        }
         self.write_not_well(terminal)?;
         match self.operation.late_finding_count {
             0 => Ok(()),
@@ -160,7 +184,7 @@ fn not_well_row(task: &v1::Task) -> Vec<Cell> {
         words::task_state(task),
         words::status(verdict.and_then(|verdict| verdict.status.as_ref())).into(),
         task.host.as_str().into(),
-        verdict.map_or("", |verdict| verdict.message.as_str()).into(),
+        verdict.map(listings::message).unwrap_or_default().into(),
     ]
 }
 
@@ -191,7 +215,8 @@ mod tests {
     fn the_summary_of_5_guests_names_the_one_that_did_not_end_well() {
         let outcomes =
             [(v1::Outcome::Succeeded, 3), (v1::Outcome::NothingToDo, 1), (v1::Outcome::TimedOut, 1)];
-        let summary = Summary { operation: operation(5, &outcomes, &[]), tasks_not_well: vec![timed_out(4)] };
+        let tasks_not_well = vec![timed_out(4)];
+        let summary = Summary { tasks_not_well, ..Summary::begun(operation(5, &outcomes, &[])) };
         insta::assert_snapshot!(written(&summary, Format::Table), @r#"
         op-0123456789abc ended: 4 of 5 guests ended well, in 3.2s
 
@@ -211,7 +236,7 @@ mod tests {
     fn the_summary_of_50_000_guests_stays_a_screen_long() {
         let outcomes = [(v1::Outcome::Succeeded, 49_000), (v1::Outcome::TimedOut, 1000)];
         let tasks_not_well = (0..20).map(timed_out).collect();
-        let summary = Summary { operation: operation(50_000, &outcomes, &[]), tasks_not_well };
+        let summary = Summary { tasks_not_well, ..Summary::begun(operation(50_000, &outcomes, &[])) };
         let text = written(&summary, Format::Table);
         assert_eq!(text.lines().count(), 29, "{text}");
         assert!(text.ends_with("and 980 more: curfew task list op-0123456789abc --not-well\n"), "{text}");
@@ -233,7 +258,7 @@ mod tests {
     fn as_a_document_it_holds_the_operation_and_every_task_that_did_not_end_well() {
         let outcomes = [(v1::Outcome::Succeeded, 70), (v1::Outcome::TimedOut, 30)];
         let tasks_not_well = (0..30).map(timed_out).collect();
-        let summary = Summary { operation: operation(100, &outcomes, &[]), tasks_not_well };
+        let summary = Summary { tasks_not_well, ..Summary::begun(operation(100, &outcomes, &[])) };
         let json: serde_json::Value = serde_json::from_str(&written(&summary, Format::Json)).expect("JSON");
         assert_eq!(json["operation"]["taskCount"], "100");
         assert_eq!(json["tasksNotWell"].as_array().map(Vec::len), Some(30));

@@ -133,12 +133,20 @@ impl Table {
         if self.rows.len() < ROWS_TOGETHER { Ok(()) } else { self.write(terminal) }
     }
 
+    /// Writes the rows that came so far, before a page is full. What comes later may be wider.
+    ///
+    /// # Errors
+    /// When data cannot be written.
+    pub fn show_so_far(&mut self, terminal: &mut Terminal) -> io::Result<()> {
+        if self.rows.is_empty() { Ok(()) } else { self.write(terminal) }
+    }
+
     /// Writes what is left. A table without rows has no header either.
     ///
     /// # Errors
     /// When data cannot be written.
     pub fn finish(mut self, terminal: &mut Terminal) -> io::Result<()> {
-        if self.rows.is_empty() { Ok(()) } else { self.write(terminal) }
+        self.show_so_far(terminal)
     }
 
     fn write(&mut self, terminal: &mut Terminal) -> io::Result<()> {
@@ -156,8 +164,8 @@ impl Table {
     }
 }
 
-/// Draws rows, with the header if `widths` is empty. `widths` keeps the columns in line from page to page; a width
-/// of 0 is a column that is left out.
+/// Draws rows, with the header if `widths` is empty. `widths` keeps the columns in line from page to page, wider where a
+/// later page needs it and there is room; a width of 0 is a column that is left out.
 fn draw(
     columns: &[Column],
     rows: &[Vec<Cell>],
@@ -185,7 +193,7 @@ fn draw(
             content.iter().enumerate().map(|(at, wide)| *wide.max(widths.get(at).unwrap_or(&1))).collect()
         }
         Some(limit) if has_header => fit::widths(columns, &content, limit),
-        Some(_) => std::mem::take(widths),
+        Some(limit) => fit::grown(widths, &content, limit),
     };
     // The layout is decided here; the library only cuts, pads and colours.
     table.set_content_arrangement(ContentArrangement::Disabled);

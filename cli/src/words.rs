@@ -189,6 +189,30 @@ pub(crate) fn session_state(state: v1::SessionState) -> &'static str {
     }
 }
 
+/// How a drain stands.
+pub(crate) fn drain_state(state: v1::DrainState) -> &'static str {
+    match state {
+        v1::DrainState::Unspecified => "unknown",
+        v1::DrainState::Pending => "pending",
+        v1::DrainState::InForce => "in force",
+        v1::DrainState::SomebodyElses => "somebody else's",
+        v1::DrainState::Lifting => "lifting",
+    }
+}
+
+/// What became of a session.
+pub(crate) fn fate(fate: v1::SessionFate) -> Cell {
+    match fate {
+        v1::SessionFate::Unspecified => "unknown".into(),
+        v1::SessionFate::Remaining => Cell::toned("remaining", Tone::Bad),
+        v1::SessionFate::Forced => Cell::toned("forced", Tone::Busy),
+        v1::SessionFate::Ended => Cell::toned("ended", Tone::Good),
+        v1::SessionFate::LeftByItself => Cell::toned("left by itself", Tone::Good),
+        v1::SessionFate::Excluded => "excluded".into(),
+        v1::SessionFate::New => "new".into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_for_outcomes_stages_and_failure_classes_are_the_vocabularys() {
+    fn the_words_for_what_was_done_and_found_are_the_vocabularys() {
         for class in curfew_types::OutcomeClass::ALL {
             assert_eq!(failure_class(class.into()), class.as_str());
         }
@@ -222,6 +246,17 @@ mod tests {
         for (number, word) in curfew_types::Stage::ALL.into_iter().enumerate() {
             let here = v1::Stage::try_from(number as i32 + 1).expect("every stage is on the wire");
             assert_eq!(stage(here), word.as_str());
+        }
+        for word in curfew_types::SessionFate::ALL {
+            assert_eq!(fate((*word).into()).text(), word.as_str());
+        }
+        for word in [
+            curfew_types::DrainState::Pending,
+            curfew_types::DrainState::InForce,
+            curfew_types::DrainState::SomebodyElses,
+            curfew_types::DrainState::Lifting,
+        ] {
+            assert_eq!(drain_state(word.into()), word.as_str());
         }
     }
 }

@@ -41,6 +41,9 @@ enum Error {
     Refused(String),
     #[error("{0}")]
     Internal(String),
+    /// An agent was asked and has not answered in time.
+    #[error("{0}")]
+    Late(String),
     #[error("{0}")]
     NotFound(String),
     #[error("{field}: {why}")]
@@ -86,6 +89,12 @@ impl From<Error> for Status {
             }
             Error::Fleet(FleetError::InUse { .. }) => Status::failed_precondition(text),
             Error::Fleet(FleetError::NotHeld(_) | FleetError::NotProtected(_)) => Status::not_found(text),
+            Error::Fleet(FleetError::Held { .. }) => precondition("GUEST_HELD", text),
+            Error::Fleet(FleetError::Conflict { .. }) => precondition("GUEST_CONFLICT", text),
+            Error::Fleet(FleetError::HostAway { .. }) => Status::unavailable(text),
+            Error::Fleet(FleetError::AgentLacks { .. }) => {
+                refusal(StatusCode::AdditionsFeatureNotAvail, text)
+            }
             Error::Fleet(FleetError::TooMany(_)) => precondition("TOO_MANY", text),
             Error::Fleet(FleetError::Past) => one_field(StatusCode::InvalidArg, "expire_time", text),
             Error::Steer { error: SteerError::NotInMemory, .. } => Status::not_found(text),
@@ -94,6 +103,7 @@ impl From<Error> for Status {
             }
             Error::Steer { error: SteerError::OwnRequest, .. } => refusal(StatusCode::AccessDenied, text),
             Error::Internal(_) => Status::internal(text),
+            Error::Late(_) => refusal(StatusCode::TimedOut, text),
             Error::Cancel { error: CancelError::Ended, .. } => refusal(StatusCode::Fail, text),
             Error::Cancel { error: CancelError::NotInMemory, .. } => Status::not_found(text),
             Error::Store(store::Error::Away { .. }) => Status::unavailable(text),

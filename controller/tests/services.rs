@@ -7,6 +7,12 @@ mod agent;
 mod approving;
 #[path = "services/away.rs"]
 mod away;
+#[path = "services/draining.rs"]
+mod draining;
+#[path = "services/large.rs"]
+mod large;
+#[path = "services/looking.rs"]
+mod looking;
 #[path = "services/planning.rs"]
 mod planning;
 #[path = "services/rig.rs"]

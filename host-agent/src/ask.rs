@@ -3,10 +3,10 @@
 
 use crate::clock;
 use crate::inventory::{Inventory, Route};
-use crate::provider::{EndReply, Error, Provider, SessionList};
+use crate::provider::{EndReply, Error, Look, NoticeReply, Provider, SessionList};
 use curfew_agent_core::Event;
 use curfew_agent_core::call::Request;
-use curfew_types::{GuestId, Mono, StatusCode};
+use curfew_types::{GuestId, Mono, SessionKey, StatusCode};
 use futures::FutureExt as _;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -27,25 +27,65 @@ pub(crate) async fn answer(
 ) -> Event {
     let left = Duration::from_millis(deadline.since(clock::mono()));
     let provider = inventory.route(&guest);
+    let provider = provider.map_err(|nobody| no_provider(&guest, nobody));
     match request {
-        Request::List => {
+        Request::List(look) => {
             let result = match provider {
-                Ok(provider) => list(provider.as_ref(), &guest, left).await,
-                Err(nobody) => Err(no_provider(&guest, nobody)),
+                Ok(provider) => list(provider.as_ref(), &guest, look, left).await,
+                Err(error) => Err(error),
             };
             Event::Listed { call, result }
         }
-        Request::End { session, how } => {
+        Request::Notify { sessions, text } => {
+            let result = match in_time(provider, left) {
+                Ok(provider) => {
+                    within(left, provider.as_ref(), provider.notify(&guest, &sessions, &text, left)).await
+                }
+                Err(error) => Err(error),
+            };
+            Event::Notified { call, result: result.and_then(|replies| one_each(&sessions, replies)) }
+        }
+        Request::End { session, how, only_if } => {
             let result = match provider {
                 Ok(_) if left.is_zero() => Ok(EndReply::TooLate),
                 Ok(provider) => {
-                    within(left, provider.as_ref(), provider.end_session(&guest, &session, how, left)).await
+                    let asked = provider.end_session(&guest, &session, how, only_if, left);
+                    within(left, provider.as_ref(), asked).await
                 }
-                Err(nobody) => Err(no_provider(&guest, nobody)),
+                Err(error) => Err(error),
             };
             Event::Ended { call, result }
         }
+        Request::Drain(order) => {
+            let result = match in_time(provider, left) {
+                Ok(provider) => within(left, provider.as_ref(), provider.drain(&guest, &order, left)).await,
+                Err(error) => Err(error),
+            };
+            Event::Drained { call, result }
+        }
+        Request::Undrain => {
+            let result = match in_time(provider, left) {
+                Ok(provider) => within(left, provider.as_ref(), provider.undrain(&guest, left)).await,
+                Err(error) => Err(error),
+            };
+            Event::Undrained { call, result }
+        }
     }
+}
+
+/// The provider, unless the time was over before it could be asked.
+fn in_time(provider: Result<Arc<dyn Provider>, Error>, left: Duration) -> Result<Arc<dyn Provider>, Error> {
+    let provider = provider?;
+    if left.is_zero() { Err(timed_out(provider.as_ref(), left)) } else { Ok(provider) }
+}
+
+/// A provider that answers for other sessions than it was asked about has told nothing.
+fn one_each(asked: &[SessionKey], replies: Vec<NoticeReply>) -> Result<Vec<NoticeReply>, Error> {
+    if replies.len() == asked.len() {
+        return Ok(replies);
+    }
+    let message = format!("{} sessions were to be told, and {} answers came", asked.len(), replies.len());
+    Err(Error::new(StatusCode::Unexpected, message))
 }
 
 /// Who is logged on to a guest, for those who only look.
@@ -55,16 +95,21 @@ pub(crate) async fn sessions(
     budget: Duration,
 ) -> Result<SessionList, Error> {
     match inventory.route(guest) {
-        Ok(provider) => list(provider.as_ref(), guest, budget).await,
+        Ok(provider) => list(provider.as_ref(), guest, Look::default(), budget).await,
         Err(nobody) => Err(no_provider(guest, nobody)),
     }
 }
 
-async fn list(provider: &dyn Provider, guest: &GuestId, budget: Duration) -> Result<SessionList, Error> {
+async fn list(
+    provider: &dyn Provider,
+    guest: &GuestId,
+    look: Look,
+    budget: Duration,
+) -> Result<SessionList, Error> {
     if budget.is_zero() {
         return Err(timed_out(provider, budget));
     }
-    within(budget, provider, provider.list_sessions(guest, budget)).await
+    within(budget, provider, provider.list_sessions(guest, look, budget)).await
 }
 
 async fn within<T>(

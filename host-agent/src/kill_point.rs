@@ -26,7 +26,10 @@ macro_rules! kill_points {
 kill_points! {
     BeforeAcceptSync = "before-accept-sync", "an order was taken, and nothing of it is in the ledger yet";
     AfterAcceptSync = "after-accept-sync", "an order's acceptance is on disk, and nothing else has happened";
+    AfterDrainSync = "after-drain-sync", "a drain is on disk, and the guest was not told yet";
+    AfterTellingSync = "after-telling-sync", "a notice is on disk, and nobody was shown it yet";
     AfterActSync = "after-act-sync", "the act moment is on disk, and no session was asked to end yet";
+    AfterForcingSync = "after-forcing-sync", "that sessions are killed is on disk, and none was yet";
     BetweenEnds = "between-ends", "a session was asked to end, and the next one of the task was not yet";
     BeforeOutcomeSync = "before-outcome-sync", "an outcome is decided, and it is not in the ledger yet";
     AfterOutcomeSync = "after-outcome-sync", "an outcome is on disk, and its report was not sent";

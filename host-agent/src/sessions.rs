@@ -84,15 +84,16 @@ impl Asked {
             Ok(guest) => ask::sessions(&self.inventory, &guest, self.timeout).await,
             Err(error) => Err(Error::new(StatusCode::VmUnknown, error.to_string())),
         };
-        let (status, message, sessions) = match result {
-            Ok(SessionList { sessions, .. }) => (StatusCode::Ok, String::new(), sessions),
-            Err(error) => (error.code, error.message, Vec::new()),
+        let (status, message, clock, sessions) = match result {
+            Ok(SessionList { sessions, clock, .. }) => (StatusCode::Ok, String::new(), Some(clock), sessions),
+            Err(error) => (error.code, error.message, None, Vec::new()),
         };
         wire::SessionsAnswer {
             query: self.query,
             guest_id,
             status: Some(status.into()),
             message,
+            clock: clock.map(curfew_proto::convert::timestamp),
             sessions: sessions.into_iter().map(Into::into).collect(),
         }
     }

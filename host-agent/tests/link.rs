@@ -5,11 +5,13 @@
 mod fake;
 
 use async_trait::async_trait;
-use curfew_agent::provider::{EndMode, EndReply, Error, Provider, SessionList};
+use curfew_agent::provider::{
+    DrainOrder, DrainReply, EndMode, EndReply, Error, Look, NoticeReply, Provider, SessionList, UndrainReply,
+};
 use curfew_proto::agent::v1 as wire;
 use curfew_proto::v1;
-use curfew_types::{Guest, GuestId, SessionKey};
-use fake::{Asked, Controller, Guests, guest_id, soon};
+use curfew_types::{Guest, GuestId, OnlyIf, SessionKey};
+use fake::{Asked, Controller, Guests, Stream, guest_id, soon};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -53,7 +55,13 @@ async fn the_inventory_is_sent_when_it_is_asked_for_and_not_otherwise() {
     let digest = stream.hello.inventory_digest;
     stream.welcome(wire::Welcome { send_inventory: true, ..wire::Welcome::default() }).await;
     for _ in 0..2 {
-        let Some(Up::Inventory(inventory)) = stream.hear().await else { panic!("no inventory") };
+        let inventory = loop {
+            match stream.hear().await {
+                Some(Up::Inventory(inventory)) => break inventory,
+                Some(Up::Report(report)) => assert_eq!(report.drains, Some(wire::Drains::default())),
+                other => panic!("no inventory: {other:?}"),
+            }
+        };
         let names: Vec<_> = inventory.upserts.iter().map(|guest| guest.name.as_str()).collect();
         assert_eq!((inventory.replace, names, inventory.digest), (true, vec!["g1", "g2"], digest));
         stream.say(Down::Inventory(wire::InventoryQuery {})).await;
@@ -63,9 +71,16 @@ async fn the_inventory_is_sent_when_it_is_asked_for_and_not_otherwise() {
     let mut stream = controller.accept().await;
     assert_eq!(stream.hello.inventory_digest, digest);
     stream.say(query(1, &["nobody".into()])).await;
-    // The first thing said is the answer, so there was no inventory before it.
+    hear_of_no_drains(&mut stream).await;
+    // The next thing said is the answer, so there was no inventory before it.
     assert!(matches!(stream.hear().await, Some(Up::Sessions(_))));
     agent.kill().await;
+}
+
+/// The first thing on every stream that was welcomed: the drains, also where there are none.
+async fn hear_of_no_drains(stream: &mut Stream) {
+    let Some(Up::Report(report)) = stream.hear().await else { panic!("no report came first") };
+    assert_eq!(report.drains, Some(wire::Drains::default()));
 }
 
 #[tokio::test]
@@ -75,6 +90,7 @@ async fn heartbeats_go_up_and_a_controller_that_says_nothing_is_left() {
     let agent = controller.agent(dir.path(), guests());
     let mut stream = controller.accept_unwelcomed().await;
     stream.welcome(wire::Welcome { heartbeat_ms: HEARTBEAT_MS, ..wire::Welcome::default() }).await;
+    hear_of_no_drains(&mut stream).await;
 
     let mut beats = 0;
     while let Some(message) = stream.hear().await {
@@ -94,6 +110,7 @@ async fn a_controller_that_only_beats_keeps_its_agent() {
     let agent = controller.agent(dir.path(), guests());
     let mut stream = controller.accept_unwelcomed().await;
     stream.welcome(wire::Welcome { heartbeat_ms: HEARTBEAT_MS, ..wire::Welcome::default() }).await;
+    hear_of_no_drains(&mut stream).await;
     // Ten heartbeats are more than three times the silence that is borne.
     for _ in 0..10 {
         assert!(matches!(stream.hear().await, Some(Up::Heartbeat(_))));
@@ -179,13 +196,36 @@ impl Provider for Gated {
         self.guests.discover().await
     }
 
-    async fn list_sessions(&self, guest: &GuestId, budget: Duration) -> Result<SessionList, Error> {
+    async fn list_sessions(
+        &self,
+        guest: &GuestId,
+        look: Look,
+        budget: Duration,
+    ) -> Result<SessionList, Error> {
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
-        let list = self.guests.list_sessions(guest, budget).await;
+        let list = self.guests.list_sessions(guest, look, budget).await;
         self.gate.acquire().await.unwrap().forget();
         self.now.fetch_sub(1, Ordering::SeqCst);
         list
+    }
+
+    async fn notify(
+        &self,
+        _: &GuestId,
+        _: &[SessionKey],
+        _: &str,
+        _: Duration,
+    ) -> Result<Vec<NoticeReply>, Error> {
+        unreachable!("nobody is told anything")
+    }
+
+    async fn drain(&self, _: &GuestId, _: &DrainOrder, _: Duration) -> Result<DrainReply, Error> {
+        unreachable!("nobody drains")
+    }
+
+    async fn undrain(&self, _: &GuestId, _: Duration) -> Result<UndrainReply, Error> {
+        unreachable!("nobody drains")
     }
 
     async fn end_session(
@@ -193,9 +233,10 @@ impl Provider for Gated {
         guest: &GuestId,
         session: &SessionKey,
         how: EndMode,
+        only_if: OnlyIf,
         budget: Duration,
     ) -> Result<EndReply, Error> {
-        self.guests.end_session(guest, session, how, budget).await
+        self.guests.end_session(guest, session, how, only_if, budget).await
     }
 }
 

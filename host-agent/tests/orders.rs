@@ -6,10 +6,12 @@ mod fake;
 
 use curfew_agent::provider::Provider;
 use curfew_proto::agent::v1 as wire;
-use curfew_types::{Outcome, Reason, Stage};
+use curfew_types::agent::Order;
+use curfew_types::{DrainFor, Logoff, Outcome, Reason, Stage};
 use fake::{Asked, Controller, Guests, guest_id, operation, soon};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+use wire::attach_response::Message as Down;
 
 #[tokio::test]
 async fn an_order_runs_to_its_finding() {
@@ -42,13 +44,17 @@ async fn the_ledger_knows_of_everything_before_a_provider_does() {
         let wanted = match asked {
             Asked::List(_) => "\"entry\":\"accepted\"",
             Asked::End(..) => "\"entry\":\"acting\"",
+            Asked::Drain(_) => "\"entry\":\"drain_begun\"",
+            Asked::Undrain(_) => "\"entry\":\"drain_over\"",
         };
         assert!(text.contains(wanted), "{asked:?} came before the ledger had {wanted}");
     });
     let agent = controller.agent(dir.path(), Arc::new(guests));
     let mut stream = controller.accept().await;
 
-    stream.order(operation(7), &[&guest_id("g1")]).await;
+    let order = stream.plain_order(operation(7), &[&guest_id("g1")]);
+    let logoff = Logoff { drain: Some(DrainFor::TheTask), ..Logoff::default() };
+    stream.say(Down::Order(Order { logoff, ..order }.into())).await;
 
     // A probe that fails is a provider that panics, and the outcome would say so.
     let (_, finding) = stream.finding().await;

@@ -7,6 +7,7 @@ mod tls;
 use curfew_proto::v1;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tonic::Status;
 
@@ -36,6 +37,8 @@ pub(crate) struct Script {
     pub(crate) hosts: Vec<v1::Host>,
     pub(crate) guests: Vec<v1::Guest>,
     pub(crate) sessions: Vec<v1::ListSessionsResponse>,
+    /// Guests that answer only once the test says so.
+    pub(crate) slow_sessions: Option<(Arc<Notify>, Vec<v1::ListSessionsResponse>)>,
     pub(crate) preview: Vec<v1::PreviewGuest>,
     /// What a preview says beside the guests.
     pub(crate) preview_as: v1::PreviewOperationResponse,
@@ -44,6 +47,9 @@ pub(crate) struct Script {
     /// What an approval is answered with; approved if it is not given.
     pub(crate) approval: Option<v1::ApproveOperationResponse>,
     pub(crate) holds: Vec<v1::Hold>,
+    pub(crate) drains: Vec<v1::Drain>,
+    /// Hosts whose drains are as they were told last.
+    pub(crate) unconnected_hosts: u64,
     pub(crate) users: Vec<v1::ProtectedUser>,
     pub(crate) freeze: Option<v1::FreezeState>,
     /// The store is away.
@@ -59,6 +65,8 @@ pub(crate) struct Script {
     /// The operation, as it reads between watches.
     pub(crate) operation: v1::Operation,
     pub(crate) tasks: Vec<v1::Task>,
+    /// What was started, or was to be.
+    pub(crate) specs: Vec<v1::OperationSpec>,
     /// What was asked, in order.
     pub(crate) asked: Vec<String>,
     /// Connections that are open.
@@ -88,6 +96,11 @@ impl Fake {
     /// What it was asked so far.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.lock().asked.clone()
+    }
+
+    /// What was started last.
+    pub(crate) fn last_spec(&self) -> v1::OperationSpec {
+        self.lock().specs.last().cloned().expect("something was started")
     }
 
     fn lock(&self) -> MutexGuard<'_, Script> {

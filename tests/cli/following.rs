@@ -4,6 +4,8 @@ use crate::fake::{Fake, Then, Watch, ended_well, logoff_script, operation};
 use crate::program::curfew;
 
 const ID: &str = "op-0123456789abc";
+/// A summary counts the sessions of every task.
+const LISTED: &str = "list tasks not well false";
 
 #[tokio::test]
 async fn a_watch_that_is_cut_resumes_from_the_last_revision() {
@@ -15,7 +17,7 @@ async fn a_watch_that_is_cut_resumes_from_the_last_revision() {
     let fake = Fake::start(logoff_script(watches)).await;
     let said = curfew(fake.config(), &["operation", "watch", ID]).await;
     assert_eq!(said.exit, Some(0), "{}", said.stderr);
-    assert_eq!(fake.asked(), ["watch after 0", "watch after 6", "watch after 7"]);
+    assert_eq!(fake.asked(), ["watch after 0", "watch after 6", "watch after 7", LISTED]);
     assert_eq!(
         said.stderr.matches("lost sight of the operation, which goes on").count(),
         2,
@@ -41,7 +43,7 @@ async fn a_stream_that_ends_early_is_not_taken_for_the_end() {
     let fake = Fake::start(logoff_script(watches)).await;
     let said = curfew(fake.config(), &["operation", "watch", ID]).await;
     assert_eq!(said.exit, Some(0), "{}", said.stderr);
-    assert_eq!(fake.asked(), ["watch after 0", &format!("get {ID}"), "watch after 5"]);
+    assert_eq!(fake.asked(), ["watch after 0", &format!("get {ID}"), "watch after 5", LISTED]);
 }
 
 #[tokio::test]

@@ -32,11 +32,14 @@ async fn a_hostile_user_name_is_escaped_and_an_unlisted_guest_never_looks_empty(
     let said = curfew(fake.config(), &["session", "list"]).await;
     assert_eq!(said.exit, Some(1), "a guest could not be listed");
     insta::assert_snapshot!(said.stdout, @r#"
-    GUEST    SESSION   USER                                    STATE                                   HOST     KIND   FROM       SINCE   IDLE
-    desk-0   7         \u{1b}]0;owned\u{7}root\u{202e}\nroot   active                                  host-1   ssh    10.0.0.9   -       -
-    desk-2   ?         ?                                       not listed: 0xA0040202 VM_E_TIMED_OUT   host-1   -      -          -       -
+    GUEST    HOST     SESSION   USER                                    STATE                                   IDLE   SINCE   KIND   FROM
+    desk-0   host-1   7         \u{1b}]0;owned\u{7}root\u{202e}\nroot   active                                  -      -       ssh    10.0.0.9
+    desk-2   host-1   ?         ?                                       not listed: 0xA0040202 VM_E_TIMED_OUT   -      -       -      -
     "#);
-    assert_eq!(said.stderr, "1 session in 3 guests; nobody is logged on in 1; 1 could not be listed\n");
+    assert_eq!(
+        said.stderr,
+        "1 session in 3 guests; nobody is logged on in 1; 1 could not be listed:\n  desk-2 on host-1: 0xA0040202 VM_E_TIMED_OUT\n"
+    );
 }
 
 #[tokio::test]

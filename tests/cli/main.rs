@@ -4,11 +4,15 @@ mod fake;
 mod program;
 
 mod connection;
+mod drains;
 mod following;
 mod hostile;
 mod listing;
 mod logoff;
+mod people;
+mod results;
 mod rollout;
 mod safeguards;
+mod sessions;
 mod steering;
 mod usage;

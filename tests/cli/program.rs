@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 /// Longer than anything here may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,7 +27,9 @@ pub(crate) struct Said {
 /// A run that has not ended.
 pub(crate) struct Run {
     child: Child,
+    stdout: BufReader<ChildStdout>,
     stderr: BufReader<ChildStderr>,
+    shown: String,
     said: String,
 }
 
@@ -79,8 +81,9 @@ impl Write for Buffer {
 pub(crate) fn begin(config: &str, args: &[&str]) -> Run {
     let mut child =
         command(config, args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("curfew starts");
+    let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
     let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
-    Run { child, stderr, said: String::new() }
+    Run { child, stdout, stderr, shown: String::new(), said: String::new() }
 }
 
 /// The command itself, with nothing of this process's environment.
@@ -93,18 +96,12 @@ pub(crate) fn command(config: &str, args: &[&str]) -> Command {
 impl Run {
     /// Reads stderr until a line has `text`.
     pub(crate) async fn says(&mut self, text: &str) {
-        let read = async {
-            loop {
-                let mut line = String::new();
-                let length = self.stderr.read_line(&mut line).await.expect("stderr is text");
-                assert!(length > 0, "curfew ended without saying {text:?}; it said:\n{}", self.said);
-                self.said.push_str(&line);
-                if line.contains(text) {
-                    return;
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, read).await.expect("curfew speaks in time");
+        read_until(&mut self.stderr, text, &mut self.said).await;
+    }
+
+    /// Reads stdout until a line has `text`.
+    pub(crate) async fn shows(&mut self, text: &str) {
+        read_until(&mut self.stdout, text, &mut self.shown).await;
     }
 
     /// Presses Ctrl-C.
@@ -116,18 +113,32 @@ impl Run {
 
     /// Waits for the end.
     pub(crate) async fn end(mut self) -> Said {
-        let stdout = self.child.stdout.take().expect("stdout is piped");
-        let (mut out, mut err) = (String::new(), self.said);
-        let mut stdout = BufReader::new(stdout);
+        let (mut out, mut err) = (self.shown, self.said);
         let everything = async {
             let (read_out, read_err) =
-                tokio::join!(stdout.read_to_string(&mut out), self.stderr.read_to_string(&mut err));
+                tokio::join!(self.stdout.read_to_string(&mut out), self.stderr.read_to_string(&mut err));
             read_out.and(read_err).expect("it says text");
             self.child.wait().await.expect("it ends")
         };
         let status = tokio::time::timeout(PATIENCE, everything).await.expect("curfew ends in time");
         Said { exit: status.code(), stdout: out, stderr: err }
     }
+}
+
+/// Reads lines until one has `text`; `seen` keeps them all.
+async fn read_until(stream: &mut (impl AsyncBufRead + Unpin), text: &str, seen: &mut String) {
+    let read = async {
+        loop {
+            let mut line = String::new();
+            let length = stream.read_line(&mut line).await.expect("it is text");
+            assert!(length > 0, "curfew ended without {text:?}; until then:\n{seen}");
+            seen.push_str(&line);
+            if line.contains(text) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, read).await.expect("curfew speaks in time");
 }
 
 /// The binary, which cargo puts beside the tests' own folder when it builds the workspace.

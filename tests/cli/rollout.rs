@@ -120,18 +120,23 @@ async fn what_cannot_start_is_not_asked_about() {
 #[tokio::test]
 async fn a_live_preview_shows_sessions_and_who_is_left_alone() {
     let ok = Some(v1::Status { code: v1::StatusCode::Ok.into(), hresult: 0 });
-    let session = |id: &str, user: &str, excluded| v1::PreviewSession {
+    let session = |id: &str, user: &str, because: &str| v1::PreviewSession {
         session: Some(v1::Session {
             id: id.into(),
             user: user.into(),
             state: v1::SessionState::Active.into(),
             ..v1::Session::default()
         }),
-        excluded,
+        excluded: !because.is_empty(),
+        excluded_because: because.into(),
     };
     let mut guests = preview();
     guests[0].session_status = ok;
-    guests[0].sessions = vec![session("c1", "carol", false), session("c2", "svc-backup", true)];
+    guests[0].sessions = vec![
+        session("c1", "carol", ""),
+        session("c2", "svc-backup", "its user is protected"),
+        session("c3", "\u{1b}[31mdave\u{202e}\n", "it is not in the state that was asked for"),
+    ];
     guests[0].wave = 1;
     guests[1].session_status = ok;
     guests[1].wave = 2;
@@ -142,22 +147,24 @@ async fn a_live_preview_shows_sessions_and_who_is_left_alone() {
     script.preview_as = large();
     let fake = Fake::start(script).await;
     let args = ["preview", "--all", "--live", "--live-timeout", "2s", "--waves", "1", "--seed", "7"];
-    let said = curfew(fake.config(), &args).await;
+    let said = curfew(fake.config(), &[&args[..], &["--state", "active"]].concat()).await;
     assert_eq!(said.exit, Some(1), "a guest that cannot be listed is not an empty one");
     insta::assert_snapshot!(said.stdout, @r#"
-    LOGOFF   GUEST    USER         SESSION   STATE                                                     NOTE                                        HOST     ID
-    yes      desk-0   carol        c1        active                                                    wave 1                                      host-1   host-1/simulated/0
-    no       desk-0   svc-backup   c2        active                                                    wave 1; left alone: the user is protected   host-1   host-1/simulated/0
-    yes      desk-1   -            -         -                                                         wave 2; nobody is logged on                 host-1   host-1/simulated/1
-    yes      desk-2   ?            ?         not listed: 0xA0040505 VM_E_ADDITIONS_FEATURE_NOT_AVAIL   wave 2                                      host-1   host-1/simulated/2
-    no       desk-3   -            -         -                                                         not running                                 host-1   host-1/simulated/3
+    LOGOFF   GUEST    USER                       SESSION   STATE                                                     NOTE                                                            HOST     ID
+    yes      desk-0   carol                      c1        active                                                    wave 1                                                          host-1   host-1/simulated/0
+    no       desk-0   svc-backup                 c2        active                                                    wave 1; left alone: its user is protected                       host-1   host-1/simulated/0
+    no       desk-0   \u{1b}[31mdave\u{202e}\n   c3        active                                                    wave 1; left alone: it is not in the state that was asked for   host-1   host-1/simulated/0
+    yes      desk-1   -                          -         -                                                         wave 2; nobody is logged on                                     host-1   host-1/simulated/1
+    yes      desk-2   ?                          ?         not listed: 0xA0040505 VM_E_ADDITIONS_FEATURE_NOT_AVAIL   wave 2                                                          host-1   host-1/simulated/2
+    no       desk-3   -                          -         -                                                         not running                                                     host-1   host-1/simulated/3
     "#);
     insta::assert_snapshot!(said.stderr, @r#"
-    This logs all users off 3 guests; 1 selected guest is left out:
+    This logs some users off 3 guests; 1 selected guest is left out:
            1  not running
+    How: only active sessions.
     They come in 2 waves: 1, 2.
     A second person has to approve it before anything starts.
-    1 session in 3 guests would end; 1 of protected users left alone; 1 guest could not be listed
+    1 session in 3 guests would end; 2 would be left alone; 1 guest could not be listed
     "#);
     assert_eq!(fake.asked(), ["preview", "preview", "preview live"]);
 }

@@ -6,6 +6,8 @@ use curfew_proto::v1;
 use tonic::Status;
 
 const ID: &str = "op-0123456789abc";
+/// A summary counts the sessions of every task.
+const LISTED: &str = "list tasks not well false";
 
 fn awaiting() -> v1::Operation {
     let expire_time = Some(pbjson_types::Timestamp { seconds: 1_795_086_400, nanos: 0 });
@@ -182,7 +184,7 @@ async fn a_retry_shows_its_size_asks_and_is_followed_like_a_logoff() {
                 1  more is no longer in the fleet: nothing is done about it\nLog them off? [y/N] ";
     assert!(said.stderr.starts_with(size), "{}", said.stderr);
     let again = "retry op-before r1";
-    assert_eq!(fake.asked(), ["validate retry op-before r1", again, again, "watch after 0"]);
+    assert_eq!(fake.asked(), ["validate retry op-before r1", again, again, "watch after 0", LISTED]);
 }
 
 #[tokio::test]

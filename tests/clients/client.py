@@ -67,6 +67,10 @@ def operations(channel):
     return stub("operation_service_pb2"), stub("operation_service_pb2_grpc").OperationServiceStub(channel)
 
 
+def fleet(channel):
+    return stub("fleet_service_pb2"), stub("fleet_service_pb2_grpc").FleetServiceStub(channel)
+
+
 def spec(**fields):
     return json_format.ParseDict(fields, stub("operation_pb2").OperationSpec())
 
@@ -142,12 +146,44 @@ def cancel(channel):
     }
 
 
+def treat(channel):
+    """Tells people first, means only disconnected sessions, forces what stays, and keeps new logons out for a while."""
+    messages, service = operations(channel)
+    asked = spec(
+        selection={"all": True},
+        sessions={"state": "SESSION_STATE_FILTER_DISCONNECTED"},
+        notice={"text": "Patching in {seconds} s", "grace": "3s"},
+        forceAfter="1s",
+        drain={"drainFor": "600s"},
+    )
+    started = service.StartOperation(messages.StartOperationRequest(spec=asked), timeout=PATIENCE_S).operation
+    wait = messages.WaitOperationRequest(operation_id=started.id)
+    ended = service.WaitOperation(wait, timeout=PATIENCE_S).operation
+    tasks = service.ListTasks(messages.ListTasksRequest(operation_id=started.id), timeout=PATIENCE_S).tasks
+
+    messages, service = fleet(channel)
+    drains = service.ListDrains(messages.ListDrainsRequest(), timeout=PATIENCE_S).drains
+    lift = messages.UndrainGuestRequest(guest=drains[0].guest_id, operation_id=started.id)
+    left = service.UndrainGuest(lift, timeout=PATIENCE_S).drains
+    found = messages.ListSessionsRequest(filter=json_format.ParseDict(
+        {"state": "SESSION_STATE_FILTER_DISCONNECTED"}, stub("operation_pb2").SessionFilter()
+    ))
+    answers = service.ListSessions(found, timeout=PATIENCE_S)
+    return {
+        "spec": plain(ended.spec),
+        "tasks": {task.guest_name: plain(task) for task in tasks},
+        "drains": [plain(drain) for drain in drains],
+        "left": [plain(drain) for drain in left],
+        "found": {answer.guest_name: [len(answer.sessions), answer.left_out_count] for answer in answers},
+    }
+
+
 def misask(channel):
     """Asks for what cannot be, in two ways."""
     messages, service = operations(channel)
     with refused() as nothing:
         service.StartOperation(messages.StartOperationRequest(), timeout=PATIENCE_S)
-    wrong = spec(selection={"labelSelector": "env in (lab"}, taskTimeout="0.5s")
+    wrong = spec(selection={"labelSelector": "env in (lab"}, taskTimeout="0.5s", notice={"grace": "1s", "repeat": "2s"})
     with refused() as several:
         service.StartOperation(messages.StartOperationRequest(spec=wrong), timeout=PATIENCE_S)
     return {"nothing": nothing, "several": several}
@@ -171,7 +207,7 @@ def refused():
                 seen["info"] = {"reason": info.reason, "domain": info.domain, **info.metadata}
 
 
-PARTS = {part.__name__: part for part in (describe, operate, cancel, misask)}
+PARTS = {part.__name__: part for part in (describe, operate, cancel, treat, misask)}
 
 if __name__ == "__main__":
     main()

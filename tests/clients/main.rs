@@ -94,6 +94,39 @@ async fn a_cancel_is_confirmed_to_a_client_task_by_task() -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_says_who_is_meant_and_how_they_are_treated_and_reads_what_became_of_each() -> Outcome {
+    let guests = SimulatedConfig::healthy(3)
+        .with_fault(1, FaultKind::Disconnected)
+        .with_fault(1, FaultKind::LeavesAfterNoticeMs(200))
+        .with_fault(2, FaultKind::Disconnected)
+        .with_fault(2, FaultKind::Stubborn)
+        .with_fault(3, FaultKind::ReturnsAfterMs(0));
+    let seen = tell("treat", guests).await?;
+
+    ensure!(seen["spec"]["notice"]["grace"] == "3s" && seen["spec"]["forceAfter"] == "1s", "{seen:#}");
+    for (guest, fate, notices, outcome) in [
+        ("guest-1", "SESSION_FATE_LEFT_BY_ITSELF", 1, "OUTCOME_SUCCEEDED"),
+        ("guest-2", "SESSION_FATE_FORCED", 1, "OUTCOME_SUCCEEDED"),
+        ("guest-3", "SESSION_FATE_EXCLUDED", 0, "OUTCOME_NOTHING_TO_DO"),
+    ] {
+        let verdict = &seen["tasks"][guest]["verdict"];
+        ensure!(verdict["outcome"] == outcome, "{guest}: {verdict:#}");
+        let results = verdict["results"].as_array().context("results")?;
+        ensure!(results.len() == 1, "{guest}: {verdict:#}");
+        ensure!(results[0]["fate"] == fate && results[0]["notices"] == notices, "{guest}: {verdict:#}");
+    }
+    let drains = seen["drains"].as_array().context("drains")?;
+    ensure!(drains.len() == 3, "{drains:#?}");
+    ensure!(drains.iter().all(|drain| drain["state"] == "DRAIN_STATE_IN_FORCE"), "{drains:#?}");
+    ensure!(seen["left"] == json!([]), "{seen:#}");
+    ensure!(
+        seen["found"]["guest-3"] == json!([0, 1]),
+        "an active session is left out, and counted: {seen:#}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_reads_what_is_wrong_with_its_request() -> Outcome {
     let seen = tell("misask", SimulatedConfig::healthy(1)).await?;
 
@@ -101,7 +134,7 @@ async fn a_client_reads_what_is_wrong_with_its_request() -> Outcome {
         (&seen["nothing"], &["spec"][..], "E_POINTER", "0x80004003"),
         (
             &seen["several"],
-            &["spec.selection.label_selector", "spec.task_timeout"][..],
+            &["spec.notice.repeat", "spec.selection.label_selector", "spec.task_timeout"][..],
             "E_INVALIDARG",
             "0x80070057",
         ),

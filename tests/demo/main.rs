@@ -22,6 +22,8 @@ use std::time::Instant;
 const TASK_TIMEOUT_MS: u64 = 6_000;
 /// What each guest adds to it: a loaded machine still gets a thousand guests done in a second.
 const TASK_TIMEOUT_PER_GUEST_MS: u64 = 1;
+/// How long people get: enough to be seen in the display, too short to bore.
+const GRACE_MS: u64 = 1_000;
 /// Most surprises that are told one by one.
 const SURPRISES_SHOWN: usize = 10;
 
@@ -88,6 +90,11 @@ async fn demonstrate(args: &Args, ui: &mut Ui) -> anyhow::Result<bool> {
         task_timeout: Some(convert::duration(
             TASK_TIMEOUT_MS + rig.guest_count() * TASK_TIMEOUT_PER_GUEST_MS,
         )),
+        notice: Some(v1::Notice {
+            text: "The demo logs you off in {seconds} s.".into(),
+            grace: Some(convert::duration(GRACE_MS)),
+            repeat: None,
+        }),
         reason: "cargo demo".into(),
         ..v1::OperationSpec::default()
     };

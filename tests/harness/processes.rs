@@ -4,9 +4,11 @@
 //! Logs go to files there. A fleet that is finished with [`ProcessFleet::finish`] must not have logged an error.
 
 pub mod clock;
+mod people;
 mod program;
 pub mod small_disk;
 
+pub use people::{SessionEnd, session_ends};
 pub use program::{Output, Program, program};
 
 use anyhow::{Context as _, ensure};

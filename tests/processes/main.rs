@@ -7,5 +7,6 @@ mod main_job;
 mod operators;
 mod random_kills;
 mod stopping;
+mod treatment;
 mod whole_fleet;
 mod wrong_clock;

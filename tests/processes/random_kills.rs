@@ -127,10 +127,14 @@ impl Chaos {
         let open: Vec<usize> =
             (0..self.operations.len()).filter(|at| !self.operations[*at].has_ended).collect();
         if open.len() < UNDER_WAY {
-            let options: &[&'static str] = match self.dice.below(4) {
+            let options: &[&'static str] = match self.dice.below(8) {
                 0 => &[],
                 1 => &["--max-in-flight", "1"],
                 2 => &["--max-in-flight", "40%", "--max-per-host", "1"],
+                3 => &["--grace", "600ms"],
+                4 => &["--grace", "1s", "--drain-for", "3s"],
+                5 => &["--drain", "--force-after", "1s"],
+                6 => &["--exclude-user", "alice", "--drain-for", "1s"],
                 _ => &["--waves", "2,50%", "--wave-pause", "200ms"],
             };
             return Ask::Start(Operation::new(
@@ -184,6 +188,7 @@ impl Chaos {
         self.watched.check(&self.operations, GUESTS)?;
         for books in &mut self.books {
             books.check_sessions()?;
+            books.wait_for_logons().await?;
             self.holds.check(&books.record()?)?;
             books.check_outcomes(&self.watched)?;
         }

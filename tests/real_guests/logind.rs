@@ -1,11 +1,14 @@
 //! The `logind` provider on a real logind: the agent runs inside a container guest, as it would on a workstation.
 
-use crate::site::{Site, assert_empty, assert_ended};
-use anyhow::Context as _;
-use curfew_tests::guests::{Container, ContainerSpec, Guest as _, GuestService, ServiceSpec};
+use crate::site::{Site, assert_empty, assert_ended, end_of};
+use anyhow::{Context as _, ensure};
+use curfew_tests::guests::{
+    Container, ContainerSpec, Debian, Guest as _, GuestService, ServiceSpec, Terminal, attempt_login, until,
+};
 use curfew_tests::processes::program;
 use curfew_types::StatusCode;
 use std::path::Path;
+use std::time::Duration;
 
 /// Where the agent and its files lie in the guest.
 const AGENT: &str = "/opt/curfew-agent";
@@ -53,6 +56,42 @@ async fn the_machine_the_agent_runs_on_is_logged_off() -> anyhow::Result<()> {
     assert_ended(&tasks, "workstation", "SUCCEEDED", StatusCode::Ok.value());
     assert_empty(&guest, &["alice", "bob"]).await?;
     anyhow::ensure!(!agent.log().contains(" ERROR "), "{}", agent.log());
+    site.fleet.finish().await
+}
+
+#[tokio::test]
+async fn its_people_are_told_and_nobody_new_comes_until_its_own_timer_lets_them() -> anyhow::Result<()> {
+    let site = Site::new().await?;
+    let guest = site.lab.container(ContainerSpec::new("workstation").debian(Debian::Trixie)).await?;
+    install(&site, &guest, "workstation").await?;
+    let _forward = guest.forward(site.fleet.port()).await?;
+    let agent = run_agent(&guest, None).await?;
+    site.fleet.wait_until_connected("workstation").await.with_context(|| agent.log())?;
+    site.fleet.wait_for_guests(1).await?;
+    let alice = Terminal::open(&guest, "alice").await?;
+    guest.login_stubborn("bob").await?;
+    let notice =
+        ["--notice", "Off in {seconds} s", "--grace", "5s", "--drain-for", "30s", "--task-timeout", "15s"];
+    let everything = [["--all", "--include-host-guests"].as_slice(), &notice].concat();
+    let id = site.fleet.logoff(&everything).await?;
+    alice.shows("Off in 5 s", Duration::from_secs(20)).await?;
+    let refused = attempt_login(&guest, "carol").await?;
+    assert!(refused.code != 0 && refused.stderr.contains("New logons are refused until"), "{refused:?}");
+    let tasks = site.fleet.ended(&id).await?;
+    assert_ended(&tasks, "workstation", "TIMED_OUT", StatusCode::TimedOut.value());
+    let told = end_of(&tasks["workstation"], "alice");
+    assert_eq!((told.fate.as_str(), told.notices), ("ENDED", 1), "{told:?}");
+    let bob = end_of(&tasks["workstation"], "bob");
+    assert_eq!((bob.fate.as_str(), bob.notices), ("REMAINING", 0), "{bob:?}");
+    assert!(bob.why.contains("held by sleep"), "{bob:?}");
+    // Whoever is left: the machine's own systemd.
+    agent.signal("KILL").await?;
+    until("logons return", Duration::from_secs(60), || async {
+        let attempt = attempt_login(&guest, "carol").await?;
+        ensure!(attempt.code == 0, "{attempt:?}");
+        Ok(())
+    })
+    .await?;
     site.fleet.finish().await
 }
 

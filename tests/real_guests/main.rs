@@ -5,7 +5,14 @@
 //! `vm` (a kernel of its own, virtio-serial, QMP).
 
 mod containers;
+mod containers_provider;
+mod draining;
+mod filters;
+mod forcing;
+mod libvirt;
 mod logind;
+mod many;
+mod notice;
 mod safety;
 mod site;
 mod vm;

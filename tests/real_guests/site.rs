@@ -1,14 +1,16 @@
 //! A fleet of processes over a lab of real guests, and what tests ask of both.
 
 use anyhow::{Context as _, ensure};
-use curfew_tests::guests::{Container, Guest as _, GuestLab, until};
-use curfew_tests::processes::{ProcessFleet, provider};
+use curfew_tests::guests::{Container, Guest, GuestLab, until};
+use curfew_tests::processes::{ProcessFleet, SessionEnd, provider, session_ends};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long late news may take: the agent looks again at growing intervals of at most 30 s.
 const NEWS_WITHIN: Duration = Duration::from_secs(90);
+/// How long a task may take to a stage that nothing holds it back from, in a guest that is emulated.
+const STAGE_WITHIN: Duration = Duration::from_secs(60);
 
 /// The tasks of one operation, by guest name.
 pub(crate) type Tasks = BTreeMap<String, Value>;
@@ -43,14 +45,20 @@ impl Site {
 
     /// Logs off and gives the tasks, however they ended.
     pub(crate) async fn logoff(&self, args: &[&str]) -> anyhow::Result<(String, Tasks)> {
-        let all: Vec<&str> =
-            ["logoff", "--yes", "--no-wait", "-o", "name"].into_iter().chain(args.iter().copied()).collect();
-        let started = self.fleet.curfew(&all).await?.success()?;
-        let id = started.stdout.trim().to_owned();
-        let ended = self.fleet.curfew(&["operation", "wait", &id]).await?;
-        ensure!(ended.code.is_some_and(|code| code <= 1), "{ended:?}");
-        let tasks = self.fleet.tasks(&id).await?;
+        let id = self.fleet.logoff(args).await?;
+        let tasks = self.fleet.ended(&id).await?;
         Ok((id, tasks))
+    }
+
+    /// Waits until a guest's task is at a stage, such as `WARNING`.
+    pub(crate) async fn reaches(&self, operation: &str, guest: &str, stage: &str) -> anyhow::Result<()> {
+        let there = || async {
+            let tasks = self.fleet.tasks(operation).await?;
+            let now = tasks.get(guest).context("the task is there")?["stage"].as_str().unwrap_or_default();
+            ensure!(now == format!("STAGE_{stage}"), "it is at {now:?}");
+            Ok(())
+        };
+        until(&format!("the task of {guest} is at {stage}"), STAGE_WITHIN, there).await
     }
 
     /// Waits until late news stands beside a task's outcome, and gives it.
@@ -71,6 +79,20 @@ pub(crate) fn assert_ended(tasks: &Tasks, guest: &str, outcome: &str, hresult: u
     let verdict = &task["verdict"];
     assert_eq!(verdict["outcome"], format!("OUTCOME_{outcome}"), "{task:#}");
     assert_eq!(verdict["status"]["hresult"].as_u64().unwrap_or(0), u64::from(hresult), "{task:#}");
+}
+
+/// What became of a user's only session in a task.
+pub(crate) fn end_of(task: &Value, user: &str) -> SessionEnd {
+    let mut ends = session_ends(task).into_iter().filter(|end| end.user == user);
+    match (ends.next(), ends.next()) {
+        (Some(end), None) => end,
+        (first, second) => panic!("{user}: {first:?}, {second:?} in {task:#}"),
+    }
+}
+
+/// The sessions that a guest has, by their ids.
+pub(crate) async fn left(guest: &impl Guest) -> anyhow::Result<Vec<String>> {
+    Ok(guest.sessions().await?.into_iter().map(|session| session.id).collect())
 }
 
 /// Nobody is logged on, and nothing that they ran is left.

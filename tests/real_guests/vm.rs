@@ -1,5 +1,8 @@
 //! A virtual machine with a kernel of its own, its guest agent behind virtio-serial, its power state from QMP.
 
+mod power;
+mod seat;
+
 use crate::site::{Site, assert_ended};
 use curfew_tests::guests::{Guest as _, VmSpec};
 use curfew_types::StatusCode;

@@ -5,7 +5,7 @@ use crate::happening::{Down, Happening, Up};
 use crate::plan::CrashPoint;
 use crate::rng::Rng;
 use crate::world::World;
-use curfew_agent_core::{Action, Core, Entry, Event, Settings};
+use curfew_agent_core::{Action, CAPABILITIES, Core, Entry, Event, Settings};
 use curfew_controller_core::Frame;
 use curfew_types::{Guest, HostName};
 use std::hash::{Hash, Hasher};
@@ -61,7 +61,7 @@ impl Host {
         self.process.as_ref().is_some_and(|agent| agent.welcomed)
     }
 
-    fn boot_name(&self) -> String {
+    pub(crate) fn boot_name(&self) -> String {
         format!("boot-{}", self.boot)
     }
 }
@@ -83,6 +83,7 @@ impl World {
         let core = Core::recover(now, settings, boot, host.incarnation, host.ledger.clone());
         host.process = Some(Process { core, stream: None, welcomed: false, wakes_at: u64::MAX });
         let process = host.processes;
+        self.read_drains_again(place);
         self.log(|| format!("agent {place} starts"));
         self.agent_turn(place);
         self.dial_later(place, process);
@@ -109,7 +110,8 @@ impl World {
         let Some(controller) = controller.filter(|_| !parted) else {
             return self.dial_later(host, process);
         };
-        let hello = agent.core.hello(Vec::new(), digest(&guests));
+        let capabilities = CAPABILITIES.iter().map(|name| (*name).to_owned()).collect();
+        let hello = agent.core.hello(capabilities, digest(&guests));
         let in_force = hello.safeguards;
         let stream = self.network.open(host, process, controller);
         agent.stream = Some(stream);
@@ -183,6 +185,10 @@ impl World {
                 self.agent_takes(host, Event::Safeguarded((*safeguards).clone()));
             }
             Frame::Acknowledge(sequence) => self.agent_takes(host, Event::Acknowledged(sequence)),
+            Frame::Drain(ask) => {
+                self.drain_asked(host, &ask);
+                self.agent_takes(host, Event::DrainAsked(ask));
+            }
             Frame::SendInventory => self.send_inventory(host),
         }
     }
@@ -272,12 +278,15 @@ impl World {
                     self.call_guest(place, call, &guest, request, budget_ms);
                 }
                 Action::Send(report) => {
+                    if let Some(drains) = &report.drains {
+                        self.check_drains_told(place, drains);
+                    }
                     let agent = self.hosts[place].process.as_ref();
                     if let Some(stream) = agent.filter(|agent| agent.welcomed).and_then(|agent| agent.stream)
                     {
                         self.log(|| format!("agent {place} reports {report:?}"));
                         self.agent_confirms(place, report.safeguards);
-                        self.send_up(stream, Up::Report(report));
+                        self.send_up(stream, Up::Report(Box::new(report)));
                     }
                 }
                 Action::Write(_) | Action::Note { .. } => {}
@@ -290,7 +299,7 @@ impl World {
         let host = &mut self.hosts[place];
         let Some(agent) = &mut host.process else { return };
         let Some((at, _)) = agent.core.poll_timeout() else { return };
-        let at = host.clocks.moment_of(at).max(self.t + 1) + jitter;
+        let at = host.clocks.moment_of(at).max(self.t + 1).saturating_add(jitter);
         if at < agent.wakes_at {
             agent.wakes_at = at;
             self.agenda.put(at, Happening::AgentTurn { host: place, process: host.processes });
@@ -353,10 +362,11 @@ impl World {
 
 /// An entry as a file gives it back: what is not written down is not there.
 pub(crate) fn as_read_back(mut entry: Entry) -> Entry {
-    if let Entry::Acting { targets, .. } = &mut entry {
+    if let Entry::Acting { targets, .. } | Entry::Added { targets, .. } = &mut entry {
         for target in targets {
             target.asked = 0;
             target.gone = false;
+            target.held_by.clear();
         }
     }
     entry

@@ -126,7 +126,7 @@ impl World {
             Up::Hello(_) if !stream.controller_open => return,
             Up::Hello(hello) => Input::Attach { stream: number, hello },
             // A dead stream's frames may still come: the core knows them by their session.
-            Up::Report(report) => Input::Event(Event::Reported { host, session: number, report }),
+            Up::Report(report) => Input::Event(Event::Reported { host, session: number, report: *report }),
             Up::Inventory { guests, removed, replace, digest } => {
                 let upserts = guests;
                 Input::Event(Event::InventoryChanged {

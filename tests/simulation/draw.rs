@@ -1,6 +1,7 @@
 //! Draws plans from seeds, before anything runs.
 
 mod requests;
+mod treatment;
 
 use crate::plan::{Condition, CrashPoint, HEAL_AT, Label, Plan, Planned};
 use crate::rng::Rng;
@@ -96,13 +97,22 @@ impl Draw {
     }
 
     fn log_on(&mut self, guest: usize) -> Planned {
-        let (ignores_hup, ignores_term) = (self.rng.chance(30), self.rng.chance(15));
-        Planned::LogOn { guest, ignores_hup, ignores_term }
+        let person = self.person();
+        Planned::LogOn { guest, person }
     }
 
     fn by_users(&mut self) -> Planned {
         let guest = self.guest();
-        if self.rng.chance(75) { self.log_on(guest) } else { Planned::LogOff { guest } }
+        match self.rng.place(10) {
+            0..=5 => self.log_on(guest),
+            6 | 7 => Planned::LogOff { guest },
+            _ => self.session_change(),
+        }
+    }
+
+    fn session_change(&mut self) -> Planned {
+        let (nth, goes_away) = (self.rng.place(4), self.rng.chance(50));
+        Planned::SessionChanges { guest: self.guest(), nth, goes_away }
     }
 
     fn crash_point(&mut self) -> CrashPoint {
@@ -112,7 +122,7 @@ impl Draw {
     fn by_chance(&mut self) -> Planned {
         let short = self.rng.between(100, 6_000);
         let long = self.rng.pick(&[2_000, 10_000, 40_000, 70_000]) + short;
-        match self.rng.place(34) {
+        match self.rng.place(35) {
             0..=3 => Planned::AgentCrashes { host: self.host(), point: self.crash_point(), ms: short },
             4 => Planned::AgentStops { host: self.host(), ms: short },
             5 => Planned::HostReboots { host: self.host(), ms: short, guests_survive: self.rng.chance(60) },
@@ -139,6 +149,7 @@ impl Draw {
             25 => Planned::Impostor { host: self.host() },
             26 => Planned::Claimed { guest: self.guest(), by: self.host() },
             27 => self.clock_set(),
+            28 => Planned::OthersMoveDoor { guest: self.guest(), closes: self.rng.chance(50) },
             _ => self.affliction(long),
         }
     }

@@ -32,14 +32,28 @@ impl World {
             | Planned::CancelTask { .. }
             | Planned::LabelHost { .. }
             | Planned::LabelGuest { .. }
+            | Planned::Drain { .. }
+            | Planned::Undrain { .. }
             | Planned::RemoveHost { .. } => {
                 if self.controller.is_up() {
                     self.controller_takes(Input::Asked(place));
                 }
             }
-            Planned::LogOn { guest, ignores_hup, ignores_term } => {
-                self.guests[guest].log_on(self.t, ignores_hup, ignores_term);
+            Planned::LogOn { guest, person } => self.guests[guest].log_on(self.t, person),
+            Planned::SessionChanges { guest, nth, goes_away } => {
+                self.guests[guest].changes(self.t, nth, goes_away);
             }
+            Planned::EverybodyChanges { goes_away } => {
+                let t = self.t;
+                for guest in &mut self.guests {
+                    (0..guest.sessions.len()).for_each(|nth| guest.changes(t, nth, goes_away));
+                }
+            }
+            Planned::Rush { person } => {
+                let t = self.t;
+                self.guests.iter_mut().for_each(|guest| guest.log_on(t, person));
+            }
+            Planned::OthersMoveDoor { guest, closes } => self.guests[guest].door.others(closes),
             Planned::LogOff { guest } => {
                 if let Some(serial) = self.guests[guest].sessions.first().map(|session| session.serial) {
                     let t = self.t;
@@ -49,6 +63,7 @@ impl World {
             Planned::Afflict { guest, condition, ms } => self.afflict(guest, condition, ms),
             Planned::Claimed { guest, by } => {
                 if !self.guests[guest].is_host {
+                    self.guests[guest].has_moved |= self.guests[guest].host != by;
                     self.guests[guest].host = by;
                     self.tell_inventory(guest);
                 }
@@ -125,7 +140,7 @@ impl World {
         }
     }
 
-    fn reboot_host(&mut self, host: usize, ms: u64, guests_survive: bool) {
+    pub(crate) fn reboot_host(&mut self, host: usize, ms: u64, guests_survive: bool) {
         let t = self.t;
         self.kill_agent(host, ms);
         self.hosts[host].boot += 1;
@@ -138,55 +153,6 @@ impl World {
             if !guests_survive || self.guests[place].is_host {
                 self.guests[place].go_down(t);
             }
-        }
-    }
-
-    /// A host is set back to an older image, which boots. How old it is can only be seen by a controller that has
-    /// stored something newer: a lesser step back is one that nobody could ever tell.
-    fn roll_ledger_back(&mut self, place: usize, ms: u64) {
-        let host = &self.hosts[place];
-        let kept = self.chances.shells.place(host.ledger.len() + 1);
-        let older = host.ledger[..kept].to_vec();
-        let settings = crate::agent_shell::settings(None);
-        let now = host.clocks.now(self.t);
-        let core = curfew_agent_core::Core::recover(now, settings, String::new(), 0, older.clone());
-        let known = self.controller.disk.counter_of(&host.name, host.incarnation);
-        if core.hello(Vec::new(), 0).ledger.counter >= known {
-            return;
-        }
-        self.reboot_host(place, ms, true);
-        self.truth.ledger_rolled_back(place, &older);
-        let host = &mut self.hosts[place];
-        host.ledger = older;
-        host.unjudged = true;
-        host.doomed = None;
-    }
-
-    /// The shell rewrites the ledger in fewer entries; what an agent would begin again with must be the same.
-    fn rewrite_ledger(&mut self, place: usize) {
-        self.agent_turn(place);
-        let settings = crate::agent_shell::settings(self.planted.agent);
-        let host = &mut self.hosts[place];
-        let now = host.clocks.now(self.t);
-        let Some(agent) = &mut host.process else { return };
-        agent.core.forget_old(now);
-        let summary: Vec<_> =
-            agent.core.summary().into_iter().map(crate::agent_shell::as_read_back).collect();
-        let boot = format!("boot-{}", host.boot);
-        let begin = |entries| {
-            let core =
-                curfew_agent_core::Core::recover(now, settings, boot.clone(), host.incarnation, entries);
-            let (mut hello, mut again) = (core.hello(Vec::new(), 0), core.summary());
-            hello.ledger.counter = 0;
-            again.remove(0);
-            (hello, again)
-        };
-        let (before, after) = (begin(host.ledger.clone()), begin(summary.clone()));
-        host.ledger = summary;
-        if before != after && self.planted.agent.is_none() {
-            let text =
-                format!("rewriting the ledger of host {place} changed it from {before:?} to {after:?}");
-            self.truth.fail(3, text);
         }
     }
 

@@ -1,23 +1,29 @@
-//! The guests: who is logged on, what a guest does with a request, and when its provider's rechecks say no.
+//! The guests: who is logged on and who ever was, how people use their sessions, and whether new ones are let in.
 
-use crate::clock::Agenda;
-use crate::happening::{Answer, Happening};
-use crate::plan::Condition;
-use crate::rng::Rng;
-use curfew_agent_core::call::{EndMode, EndReply, Error, Request, SessionList};
+mod door;
+mod requests;
+
+use crate::plan::{Condition, Person};
+use curfew_agent_core::call::{Look, SessionList};
 use curfew_types::{
-    Guest as Listed, GuestId, OsFamily, PowerState, Session, SessionKey, SessionState, StatusCode, WallTime,
+    Guest as Listed, GuestId, OsFamily, PowerState, Session, SessionKey, SessionState, WallTime,
 };
+use std::collections::BTreeMap;
+
+pub(crate) use door::{Door, Refusal};
+pub(crate) use requests::{Effect, Use, Within};
 
 /// Who logs on.
 const USERS: [&str; 5] = ["alice", "bob", "CORP\\carol", "svc-backup@corp.example", "dave"];
 
 /// Patterns that operators protect, each with whom it means among [`USERS`].
-pub(crate) const PATTERNS: [(&str, &[&str]); 4] = [
+pub(crate) const PATTERNS: [(&str, &[&str]); 6] = [
     ("alice", &["alice"]),
     ("B?b", &["bob"]),
     ("corp\\*", &["CORP\\carol"]),
     ("svc-*", &["svc-backup@corp.example"]),
+    ("Carol", &["CORP\\carol"]),
+    ("*a*", &["alice", "CORP\\carol", "svc-backup@corp.example", "dave"]),
 ];
 
 /// Whether a list of patterns means a user.
@@ -38,6 +44,11 @@ pub(crate) struct Guest {
     /// When the condition is over.
     pub(crate) until: u64,
     pub(crate) sessions: Vec<LoggedOn>,
+    pub(crate) door: Door,
+    /// It moved to another host once, or two claimed it: whoever drained it may not reach it any more.
+    pub(crate) has_moved: bool,
+    /// How far its wall clock is off, in milliseconds.
+    clock_off: i64,
     /// Calls that reached it while it was frozen.
     pub(crate) buffered: Vec<usize>,
     /// Who ever was logged on.
@@ -60,13 +71,40 @@ pub(crate) struct LoggedOn {
     /// Never reused, unlike the key's id.
     pub(crate) serial: u64,
     pub(crate) user: &'static str,
-    ignores_hup: bool,
-    ignores_term: bool,
+    person: Person,
     closing: bool,
+    /// Nobody is connected to it.
+    disconnected: bool,
+    /// When it was last used.
+    used: u64,
+    /// It was shown a notice.
+    warned: bool,
+}
+
+impl LoggedOn {
+    /// Its state as it is listed.
+    pub(crate) fn state(&self) -> SessionState {
+        match (self.closing, self.disconnected) {
+            (true, _) => SessionState::Closing,
+            (false, true) => SessionState::Disconnected,
+            (false, false) => SessionState::Active,
+        }
+    }
+
+    /// How long it has been idle; of some sessions nobody can tell.
+    pub(crate) fn idle_ms(&self, t: u64) -> Option<u64> {
+        (!self.person.hides_idle).then(|| t - self.used)
+    }
 }
 
 impl Guest {
-    pub(crate) fn new(id: GuestId, name: String, host: usize, is_host: bool) -> Guest {
+    pub(crate) fn new(
+        id: GuestId,
+        name: String,
+        (host, is_host): (usize, bool),
+        has_timers: bool,
+        clock_off: i64,
+    ) -> Guest {
         Guest {
             id,
             name,
@@ -76,6 +114,9 @@ impl Guest {
             condition: None,
             until: 0,
             sessions: Vec::new(),
+            door: Door::new(has_timers),
+            has_moved: false,
+            clock_off,
             buffered: Vec::new(),
             stays: Vec::new(),
             next_session: 1,
@@ -116,8 +157,9 @@ impl Guest {
         matches!(self.condition, Some(Condition::Frozen | Condition::Paused))
     }
 
-    pub(crate) fn log_on(&mut self, t: u64, ignores_hup: bool, ignores_term: bool) {
-        if self.is_off() || self.is_still() {
+    pub(crate) fn log_on(&mut self, t: u64, person: Person) {
+        let is_let_in = self.door.is_open() || person.slips_in;
+        if self.is_off() || self.is_still() || !is_let_in {
             return;
         }
         let serial = self.next_session;
@@ -138,10 +180,24 @@ impl Guest {
             began: t,
             serial,
             user,
-            ignores_hup,
-            ignores_term,
+            person,
             closing: false,
+            disconnected: person.begins_disconnected,
+            used: t,
+            warned: false,
         });
+    }
+
+    /// Somebody comes back to a session, or goes away from it and leaves it open.
+    pub(crate) fn changes(&mut self, t: u64, nth: usize, goes_away: bool) {
+        let still = self.is_off() || self.is_still();
+        let count = self.sessions.len().max(1);
+        if let Some(session) = self.sessions.get_mut(nth % count).filter(|_| !still) {
+            session.disconnected = goes_away;
+            if !goes_away {
+                session.used = t;
+            }
+        }
     }
 
     /// A session's processes are gone.
@@ -156,6 +212,7 @@ impl Guest {
     pub(crate) fn go_down(&mut self, t: u64) {
         self.boot += 1;
         self.sessions.clear();
+        self.door.forget();
         self.buffered.clear();
         for stay in &mut self.stays {
             stay.ended.get_or_insert(t);
@@ -179,107 +236,31 @@ impl Guest {
         })
     }
 
-    /// Whose session this is, if it is still there.
-    pub(crate) fn user_of(&self, key: &SessionKey) -> Option<&'static str> {
-        self.sessions.iter().find(|session| session.key == *key).map(|session| session.user)
+    /// This session, if it is still there.
+    pub(crate) fn session(&self, key: &SessionKey) -> Option<&LoggedOn> {
+        self.sessions.iter().find(|session| session.key == *key)
     }
 
-    fn list(&self, t: u64) -> SessionList {
+    /// Whose session this is, if it is still there.
+    pub(crate) fn user_of(&self, key: &SessionKey) -> Option<&'static str> {
+        self.session(key).map(|session| session.user)
+    }
+
+    fn list(&self, t: u64, look: Look) -> SessionList {
+        let wall = |t: u64| WallTime(i64::try_from(t).unwrap_or(0) + self.clock_off);
         let session = |on: &LoggedOn| Session {
             key: on.key.clone(),
             user: on.user.into(),
-            state: if on.closing { SessionState::Closing } else { SessionState::Active },
+            state: on.state(),
             kind: "ssh".into(),
             origin: String::new(),
-            since: WallTime(i64::try_from(on.began).unwrap_or(0)),
-            idle_ms: Some(t - on.began),
+            since: wall(on.began),
+            idle_ms: on.idle_ms(t),
         };
-        SessionList { boot: self.boot_name(), sessions: self.sessions.iter().map(session).collect() }
-    }
-
-    /// Why it can do nothing at all, if that is so.
-    fn trouble(&self, rng: &mut Rng) -> Option<Error> {
-        match self.condition? {
-            Condition::Stopped | Condition::Rebooting => {
-                Some(Error::new(StatusCode::VmNotRunning, "it is off"))
-            }
-            Condition::Paused => Some(Error::new(StatusCode::VmPaused, "it is paused")),
-            Condition::NotAvailable => {
-                Some(Error::new(StatusCode::AdditionsNotAvail, "no agent answers yet"))
-            }
-            Condition::Flaky if rng.chance(40) => Some(Error::new(StatusCode::Unexpected, "something broke")),
-            Condition::Frozen | Condition::Unlistable | Condition::Denied | Condition::Flaky => None,
-        }
-    }
-
-    /// Does what a request asks, with the provider's rechecks. Tells the answer, and which session was told to end.
-    pub(crate) fn carry_out(
-        &mut self,
-        t: u64,
-        in_time: bool,
-        request: &Request,
-        rng: &mut Rng,
-        agenda: &mut Agenda,
-        place: usize,
-    ) -> (Answer, Option<SessionKey>) {
-        if let Some(error) = self.trouble(rng) {
-            return match request {
-                Request::List => (Answer::Listed(Err(error)), None),
-                Request::End { .. } => (Answer::Ended(Err(error)), None),
-            };
-        }
-        match request {
-            Request::List if self.condition == Some(Condition::Unlistable) => {
-                (Answer::Listed(Err(Error::unlistable("logind is missing"))), None)
-            }
-            Request::List => (Answer::Listed(Ok(self.list(t))), None),
-            Request::End { session, how } => {
-                if self.condition == Some(Condition::Denied) {
-                    let error = Error::new(StatusCode::AccessDenied, "not allowed to");
-                    return (Answer::Ended(Err(error)), None);
-                }
-                let (answer, ended) = self.end(t, in_time, session, *how, rng, agenda, place);
-                if self.condition == Some(Condition::Flaky) && rng.chance(30) {
-                    // The worst of answers: it was done, and the answer says that something broke.
-                    let error = Error::new(StatusCode::Unexpected, "the connection broke");
-                    return (Answer::Ended(Err(error)), ended);
-                }
-                (Answer::Ended(Ok(answer)), ended)
-            }
-        }
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "everything that a recheck inside the guest looks at")]
-    fn end(
-        &mut self,
-        t: u64,
-        in_time: bool,
-        key: &SessionKey,
-        how: EndMode,
-        rng: &mut Rng,
-        agenda: &mut Agenda,
-        place: usize,
-    ) -> (EndReply, Option<SessionKey>) {
-        if !in_time {
-            return (EndReply::TooLate, None);
-        }
-        let same_id = |session: &&mut LoggedOn| session.key.boot == key.boot && session.key.id == key.id;
-        let Some(session) = self.sessions.iter_mut().find(same_id) else {
-            let other_boot = key.boot != self.boot_name();
-            return (if other_boot { EndReply::NotThatSession } else { EndReply::Gone }, None);
-        };
-        if session.key != *key {
-            return (EndReply::NotThatSession, None);
-        }
-        let goes = match how {
-            EndMode::Graceful { attempt: 0 } => !session.ignores_hup,
-            EndMode::Graceful { .. } => !session.ignores_term,
-            EndMode::Force => true,
-        };
-        if goes && !std::mem::replace(&mut session.closing, true) {
-            let serial = session.serial;
-            agenda.put(t + rng.between(0, 1_500), Happening::SessionDies { guest: place, id: serial });
-        }
-        (EndReply::Asked, Some(key.clone()))
+        let held_by = |on: &LoggedOn| (on.key.id.clone(), vec!["vim".to_owned()]);
+        let processes: BTreeMap<_, _> =
+            self.sessions.iter().filter(|_| look.processes).map(held_by).collect();
+        let sessions = self.sessions.iter().map(session).collect();
+        SessionList { boot: self.boot_name(), clock: wall(t), sessions, processes }
     }
 }

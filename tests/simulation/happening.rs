@@ -1,6 +1,7 @@
 //! Everything that can happen in the simulated world, by itself or because the plan says so.
 
-use curfew_agent_core::call::{EndReply, Error, SessionList};
+use curfew_agent_core::Event;
+use curfew_agent_core::call::{DrainReply, EndReply, Error, NoticeReply, Request, SessionList, UndrainReply};
 use curfew_controller_core::{Frame, Welcome};
 use curfew_types::agent::{Hello, Report};
 use curfew_types::{Guest, GuestId};
@@ -11,7 +12,7 @@ pub(crate) enum Up {
     /// The first thing on a stream.
     Hello(Box<Hello>),
     /// A report.
-    Report(Report),
+    Report(Box<Report>),
     /// The whole inventory.
     Inventory {
         /// All guests.
@@ -27,6 +28,7 @@ pub(crate) enum Up {
 
 /// What the controller says over a stream.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "most of them are the large one")]
 pub(crate) enum Down {
     /// The answer to the hello.
     Welcome(Welcome),
@@ -43,6 +45,36 @@ pub(crate) enum Answer {
     Listed(Result<SessionList, Error>),
     /// To a request to end a session.
     Ended(Result<EndReply, Error>),
+    /// To a request to show a notice.
+    Notified(Result<Vec<NoticeReply>, Error>),
+    /// To a request to refuse new logons.
+    Drained(Result<DrainReply, Error>),
+    /// To a request to allow new logons again.
+    Undrained(Result<UndrainReply, Error>),
+}
+
+impl Answer {
+    /// The answer to a request that failed.
+    pub(crate) fn failed(request: &Request, error: Error) -> Answer {
+        match request {
+            Request::List(_) => Answer::Listed(Err(error)),
+            Request::End { .. } => Answer::Ended(Err(error)),
+            Request::Notify { .. } => Answer::Notified(Err(error)),
+            Request::Drain(_) => Answer::Drained(Err(error)),
+            Request::Undrain => Answer::Undrained(Err(error)),
+        }
+    }
+
+    /// As the agent's core hears it.
+    pub(crate) fn into_event(self, call: u64) -> Event {
+        match self {
+            Answer::Listed(result) => Event::Listed { call, result },
+            Answer::Ended(result) => Event::Ended { call, result },
+            Answer::Notified(result) => Event::Notified { call, result },
+            Answer::Drained(result) => Event::Drained { call, result },
+            Answer::Undrained(result) => Event::Undrained { call, result },
+        }
+    }
 }
 
 /// One thing that happens at one moment.
@@ -74,6 +106,8 @@ pub(crate) enum Happening {
     CallOver { call: usize },
     /// A call's answer reaches the agent.
     CallAnswered { call: usize, answer: Answer },
+    /// A guest's own timer ends what Curfew set for that time.
+    DoorTimer { guest: usize, set: u64 },
     /// A session's processes are gone.
     SessionDies { guest: usize, id: u64 },
     /// A guest's condition is over.

@@ -2,12 +2,13 @@
 
 use crate::happening::Down;
 use crate::safety;
-use crate::truth::{Accepted, Act};
+use crate::treatment;
+use crate::truth::Accepted;
 use crate::world::World;
 use curfew_agent_core::Entry;
 use curfew_controller_core::Frame;
 use curfew_controller_core::record::Record;
-use curfew_types::{GuestId, Outcome, Reason, SessionKey, Stage, TaskId, Verdict};
+use curfew_types::{Logoff, Outcome, Reason, SessionKey, TaskId, Verdict};
 
 impl World {
     /// An entry reaches an agent's disk.
@@ -22,17 +23,24 @@ impl World {
             }
             Entry::Acting { operation, index, guest_boot, targets, .. } => {
                 let id = TaskId { operation: *operation, index: *index };
-                let targets = Some(targets.iter().map(|target| target.session.clone()).collect());
-                let act = Act { at: self.t, guest_boot: guest_boot.clone(), targets };
-                let before = self.truth.acts.insert(id, act);
-                // Where both sides have forgotten a task, it is a new one.
-                let is_forgotten =
-                    self.truth.forgotten.contains(operation) && self.truth.hosts[host].forgetful;
-                if let Some(before) = before.filter(|_| !is_forgotten) {
-                    let text = format!("{id} had its act moment at {} and again at {}", before.at, self.t);
-                    self.truth.fail(2, text);
-                }
+                self.check_acting(host, id, guest_boot, targets);
             }
+            Entry::Added { operation, index, targets } => {
+                let id = TaskId { operation: *operation, index: *index };
+                self.check_added(host, id, targets);
+            }
+            Entry::Forcing { operation, index, targets } => {
+                let id = TaskId { operation: *operation, index: *index };
+                self.truth.forcing.entry(id).or_default().extend(targets.iter().cloned());
+            }
+            Entry::Unmatched { operation, index, session } => {
+                let id = TaskId { operation: *operation, index: *index };
+                self.truth.unmatched.insert((id, session.clone()));
+                self.truth.met.insert("no longer matched");
+            }
+            Entry::Telling { .. } => self.check_telling(host, entry),
+            Entry::DrainBegun { .. } | Entry::DrainOver { .. } => self.check_drain_entry(host, entry),
+            Entry::Shown { .. } | Entry::Undrained { .. } => {}
             Entry::Finished { operation, index, guest, verdict, sequence, .. } => {
                 let id = TaskId { operation: *operation, index: *index };
                 let mut said = self.truth.hosts[host].said.values().filter(|(of, _)| *of == id);
@@ -44,12 +52,14 @@ impl World {
                 self.truth.guests.insert(id, guest.clone());
                 self.truth.hosts[host].said.insert(*sequence, (id, verdict.clone()));
                 self.check_finding(host, id, verdict);
+                self.check_results(host, id, verdict);
             }
             Entry::Said { finding, sequence, .. } => {
                 let id = TaskId { operation: finding.operation, index: finding.index };
                 self.truth.hosts[host].said.insert(*sequence, (id, finding.verdict.clone()));
                 if finding.late {
                     self.check_finding(host, id, &finding.verdict);
+                    self.check_results(host, id, &finding.verdict);
                 }
             }
             Entry::Acknowledged { sequence } => self.truth.hosts[host].acknowledged = *sequence,
@@ -83,110 +93,48 @@ impl World {
             return;
         };
         let act = self.truth.acts.get(&id);
+        let plain = Logoff::default();
+        let logoff = self.truth.logoffs.get(&id.operation).unwrap_or(&plain);
+        let at = &self.truth.hosts[host];
+        let is_protected = |user: &str| at.taken.iter().any(|one| safety::protects(one, user));
         let problem = match (verdict.outcome, verdict.reason) {
+            // Whom the request means may have changed at any time.
+            (Outcome::NothingToDo, _) if treatment::can_change(logoff) => None,
             (Outcome::NothingToDo, _) => {
-                let since = self.truth.hosts[host].accepted.get(&id).map_or(self.t, |accepted| accepted.at);
+                let since = at.accepted.get(&id).map_or(self.t, |accepted| accepted.at);
                 let by = act.map_or(u64::MAX, |act| act.at);
-                let taken = &self.truth.hosts[host].taken;
-                let is_left_alone = |user: &str| taken.iter().any(|one| safety::protects(one, user));
+                let is_left_alone = |user: &str| is_protected(user) || treatment::leaves_alone(logoff, user);
                 (!guest.was_empty_within(since, self.t, by, is_left_alone))
                     .then(|| "somebody was logged on all the time".into())
             }
             (Outcome::Succeeded, Reason::GuestStopped) => {
-                let went = guest.is_off() || act.is_some_and(|act| act.guest_boot != guest.boot_name());
+                let told = self.truth.told.get(&id).into_iter().flatten().map(|key| &key.boot);
+                let mut boots = act.map(|act| &act.guest_boot).into_iter().chain(told);
+                let went = guest.is_off() || boots.any(|boot| *boot != guest.boot_name());
                 (!went).then(|| "the guest has not stopped".to_owned())
             }
             (Outcome::Succeeded, _) => {
+                let told = self.truth.told.get(&id);
                 let targets = act.and_then(|act| act.targets.as_ref()).into_iter().flatten();
-                let taken = &self.truth.hosts[host].taken;
-                let is_left_alone = |user: &str| taken.iter().any(|one| safety::protects(one, user));
-                let is_left = |key: &&SessionKey| guest.user_of(key).is_some_and(|user| !is_left_alone(user));
-                let left: Vec<_> = targets.filter(is_left).collect();
-                (!left.is_empty() || act.is_none()).then(|| format!("{left:?} are still there"))
+                // Without an act moment everybody who was told must have left, or be none whom the request means.
+                let told_only = told.filter(|_| act.is_none()).into_iter().flatten();
+                let is_spared = |key: &SessionKey| self.truth.unmatched.contains(&(id, key.clone()));
+                let may_stay = |key: &SessionKey| {
+                    act.is_none()
+                        && (treatment::can_change(logoff) || told.is_none_or(|told| !told.contains(key)))
+                };
+                let is_left = |key: &&SessionKey| {
+                    let user = guest.user_of(key);
+                    user.is_some_and(|user| !is_protected(user)) && !is_spared(key) && !may_stay(key)
+                };
+                let left: Vec<_> = targets.chain(told_only).filter(is_left).collect();
+                (!left.is_empty() || (act.is_none() && told.is_none()))
+                    .then(|| format!("{left:?} are still there"))
             }
             _ => None,
         };
         if let Some(problem) = problem {
             self.truth.fail(0, format!("{id} is said to have ended as {verdict:?}, but {problem}"));
-        }
-    }
-
-    /// A call to end a session leaves an agent. Tells for which task, as its own hello says.
-    pub(crate) fn check_end_call(
-        &mut self,
-        host: usize,
-        guest: &GuestId,
-        key: &SessionKey,
-    ) -> Option<TaskId> {
-        let agent = self.hosts[host].process.as_ref()?;
-        let hello = agent.core.hello(Vec::new(), 0);
-        let ending = hello.unfinished.iter().filter(|progress| progress.stage == Stage::Ending);
-        let mut ids = ending.map(|progress| TaskId { operation: progress.operation, index: progress.index });
-        let id = ids.find(|id| self.truth.guests.get(id) == Some(guest));
-        let Some(id) = id else {
-            self.truth.fail(3, format!("host {host} ends {key:?} for no task"));
-            return None;
-        };
-        let t = self.t;
-        let boot = key.boot.clone();
-        let act = self.truth.acts.entry(id).or_insert(Act { at: t, guest_boot: boot, targets: None });
-        let acted = act.at;
-        // The ledger is asked as it is on disk, whatever the observer noted.
-        let is_target = self.hosts[host].ledger.iter().any(|entry| {
-            matches!(entry, Entry::Acting { operation, index, targets, .. }
-                if *operation == id.operation && *index == id.index
-                    && targets.iter().any(|target| target.session == *key))
-        });
-        let began = self.began(key);
-        if began.is_some_and(|began| began > acted) {
-            let text = format!("{id} ends {key:?}, which began after its act moment at {acted}");
-            self.truth.fail(2, text);
-        } else if !is_target {
-            self.truth.fail(3, format!("{id} ends {key:?}, which no ledger holds as its target"));
-        } else if !self.truth.hosts[host].accepted.contains_key(&id) {
-            self.truth.fail(3, format!("{id} ends {key:?} without having been accepted"));
-        }
-        Some(id)
-    }
-
-    fn began(&self, key: &SessionKey) -> Option<u64> {
-        let sessions = self.guests.iter().flat_map(|guest| &guest.sessions);
-        sessions.filter(|session| session.key == *key).map(|session| session.began).next()
-    }
-
-    /// A session is told to end, in truth.
-    pub(crate) fn check_effect(&mut self, host: usize, guest: usize, task: Option<TaskId>, key: &SessionKey) {
-        let Some(id) = task else {
-            return self.truth.fail(3, format!("{key:?} is ended for nobody"));
-        };
-        self.truth.effects.entry(id).or_default().push(key.clone());
-        self.check_effect_is_safe(host, guest, id, key);
-        let t = self.t;
-        if let Some(began) = self.began(key)
-            && self.truth.acts.get(&id).is_some_and(|act| began > act.at)
-        {
-            self.truth.fail(2, format!("{key:?} began after the act moment of {id} and is ended"));
-        }
-        if let Some(accepted) = self.truth.hosts[host].accepted.get(&id).copied() {
-            if t > accepted.expires {
-                self.truth.fail(10, format!("{id} expired at {} and ends {key:?}", accepted.expires));
-            }
-            if accepted.boot != self.hosts[host].boot {
-                self.truth.fail(10, format!("{id} is of an earlier boot of host {host} and ends {key:?}"));
-            }
-        }
-        if self.truth.guests.get(&id) != Some(&self.guests[guest].id) {
-            self.truth.fail(6, format!("{id} ends {key:?}, which is in another guest"));
-        }
-        if self.truth.forgotten.contains(&id.operation) {
-            return;
-        }
-        let kept = self.controller.disk.operations.get(&id.operation);
-        if let Some(verdict) = kept.and_then(|kept| kept.finished.get(&id.index))
-            && let Some(invariant) = says_nobody_was_ended(verdict)
-        {
-            let text = format!("{id} ended as {verdict:?}, and after that ends {key:?}");
-            self.truth.fail(invariant, text);
         }
     }
 
@@ -265,6 +213,7 @@ impl World {
     /// When everything is mended and all time is over: everything has ended, and everything that was said is stored.
     pub(crate) fn check_end(&mut self) {
         self.check_safeguards_arrived();
+        self.check_no_drain_is_left();
         if let Some(id) = self.truth.open.first().copied() {
             self.truth.fail(7, format!("{id} never ended"));
         }
@@ -292,7 +241,7 @@ impl World {
 }
 
 /// The invariant that a later or earlier end of a session would break, for outcomes that deny any.
-fn says_nobody_was_ended(verdict: &Verdict) -> Option<u8> {
+pub(crate) fn says_nobody_was_ended(verdict: &Verdict) -> Option<u8> {
     match verdict.outcome {
         Outcome::Cancelled => (verdict.reason != Reason::AfterSomeSessions).then_some(5),
         Outcome::Skipped if verdict.reason == Reason::Excluded => Some(6),

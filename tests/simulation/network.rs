@@ -83,7 +83,8 @@ impl World {
         {
             self.network.old_up.push((stream, frame.clone()));
         }
-        let in_order = !matches!(frame, Up::Report(_));
+        // Drains are told whole, so that an older report must not come after a newer one, and none is lost.
+        let in_order = !matches!(&frame, Up::Report(report) if report.drains.is_none());
         let mut may_be_lost = true;
         if let (Up::Report(report), Some(host)) = (&frame, self.network.stream(stream).map(|open| open.host))
         {
@@ -101,7 +102,8 @@ impl World {
         {
             self.network.old_down.push((host, frame.clone()));
         }
-        let in_order = !matches!(frame, Down::Frame(_));
+        // A wish comes once, as on a stream that keeps order.
+        let in_order = !matches!(frame, Down::Frame(_)) || matches!(frame, Down::Frame(Frame::Drain(_)));
         // A live stream loses nothing in life: who cannot queue a frame cuts the stream, and attaching says it again.
         // Here frames are lost all the same, but for those that are not said again after a while.
         let may_be_lost = !matches!(frame, Down::Frame(Frame::Safeguards(_)));

@@ -7,7 +7,7 @@ use crate::world::World;
 use curfew_controller_core::view::OperationView;
 use curfew_controller_core::{StartError, StartRequest};
 use curfew_types::label::Labels;
-use curfew_types::{GuestId, OperationId, OperationSpec, Rollout, Selection, Spread};
+use curfew_types::{GuestId, Logoff, OperationId, OperationSpec, Rollout, Selection, Spread};
 use std::collections::{HashMap, HashSet};
 
 /// Who starts operations.
@@ -93,6 +93,8 @@ impl World {
             | Planned::Pause { .. }
             | Planned::Freeze { .. }
             | Planned::Hold { .. }
+            | Planned::Drain { .. }
+            | Planned::Undrain { .. }
             | Planned::Protect { .. } => {
                 // What makes things safer works all the same while the store is away.
                 let taken = self.make_safer(now, &what);
@@ -189,6 +191,16 @@ impl World {
         turn.started.extend(answer.ok().map(|view| view.id).filter(|id| !self.operator.known.contains(id)));
     }
 
+    /// As drawn, with the time before which people must have logged on counted from now.
+    fn logoff_of(&self, asked: &Asked) -> Logoff {
+        let mut logoff = asked.logoff.clone();
+        let wall = self.controller.clocks.now(self.t).wall;
+        if let Some(before) = &mut logoff.sessions.logged_on_before {
+            before.0 += wall.0;
+        }
+        logoff
+    }
+
     fn spec_of(&self, asked: &Asked, place: usize) -> OperationSpec {
         let mut selection = Selection::default();
         match &asked.wanted {
@@ -226,6 +238,7 @@ impl World {
             deliver_within_ms: asked.deliver_within_ms,
             deadline_ms: asked.deadline_ms,
             request_id: asked.with_request_id.then(|| format!("request-{place}")),
+            logoff: self.logoff_of(asked),
             ..OperationSpec::plain(selection)
         }
     }

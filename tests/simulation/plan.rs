@@ -1,7 +1,7 @@
 //! What befalls a world, as data: a failing run can be shortened by leaving out.
 
 use curfew_controller_core::ApprovalRule;
-use curfew_types::{Amount, BetweenWaves, Budgets, NotRunning};
+use curfew_types::{Amount, BetweenWaves, Budgets, Logoff, NotRunning};
 
 /// When nothing more is planned and everything is mended.
 pub(crate) const HEAL_AT: u64 = 240_000;
@@ -53,6 +53,37 @@ pub(crate) struct Asked {
     pub(crate) deadline_ms: u64,
     pub(crate) not_running: NotRunning,
     pub(crate) with_request_id: bool,
+    /// How people are logged off; `logged_on_before` is counted from the request.
+    pub(crate) logoff: Logoff,
+}
+
+/// Somebody who logs on, and how he behaves.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Person {
+    pub(crate) ignores_hup: bool,
+    pub(crate) ignores_term: bool,
+    /// Not even force ends the session.
+    pub(crate) is_immortal: bool,
+    /// Nothing can be shown to the session.
+    pub(crate) has_no_terminal: bool,
+    /// Nobody can tell how long the session has been idle.
+    pub(crate) hides_idle: bool,
+    pub(crate) begins_disconnected: bool,
+    /// He has a way in, whatever refuses new logons.
+    pub(crate) slips_in: bool,
+    /// He leaves by himself so long after his first notice.
+    pub(crate) leaves_after_ms: Option<u64>,
+}
+
+/// Whose drains an operator lifts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lifted {
+    /// The one by hand.
+    ByHand,
+    /// An operation's.
+    Of { nth: usize },
+    /// All of them.
+    All,
 }
 
 /// What the requester expects of the set of guests.
@@ -178,11 +209,39 @@ pub(crate) enum Planned {
     },
     LogOn {
         guest: usize,
-        ignores_hup: bool,
-        ignores_term: bool,
+        person: Person,
     },
     LogOff {
         guest: usize,
+    },
+    /// Somebody comes back to a session, or goes away from it.
+    SessionChanges {
+        guest: usize,
+        nth: usize,
+        goes_away: bool,
+    },
+    /// People come back to all sessions, or go away from them.
+    EverybodyChanges {
+        goes_away: bool,
+    },
+    /// Somebody logs on everywhere.
+    Rush {
+        person: Person,
+    },
+    /// Somebody else than Curfew lets a guest refuse new logons, or take them again.
+    OthersMoveDoor {
+        guest: usize,
+        closes: bool,
+    },
+    /// An operator drains a guest by hand.
+    Drain {
+        guest: usize,
+        ms: u64,
+    },
+    /// An operator lifts drains.
+    Undrain {
+        guest: usize,
+        lifted: Lifted,
     },
     Afflict {
         guest: usize,

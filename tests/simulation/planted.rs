@@ -2,6 +2,7 @@
 
 use crate::plan::Plan;
 use crate::shrink;
+use crate::truth::{FORCE, NOTICE};
 use crate::world::{Planted, Run};
 use curfew_agent_core::PlantedBug as InAgent;
 use curfew_controller_core::PlantedBug as InController;
@@ -108,8 +109,34 @@ fn a_planted_bug_against_invariant_6_is_caught_when_safeguards_are_confirmed_too
 }
 
 #[test]
+fn a_planted_bug_against_invariant_6_is_caught_when_excluded_users_are_ignored() {
+    assert_caught(in_agent(InAgent::IgnoresExcludedUsers), &[6]);
+}
+
+#[test]
 fn a_planted_bug_against_invariant_7_is_caught() {
     assert_caught(in_controller(InController::IgnoresDeadline), &[7]);
+}
+
+#[test]
+fn a_planted_bug_against_invariant_8_is_caught_when_drains_do_not_end() {
+    assert_caught(in_agent(InAgent::IgnoresDrainExpiry), &[8]);
+}
+
+#[test]
+fn a_planted_bug_against_invariant_8_is_caught_when_drains_are_not_written_down() {
+    assert_caught(in_agent(InAgent::DrainsWithoutWriting), &[8]);
+}
+
+#[test]
+fn a_planted_bug_against_notices_is_caught_when_they_are_not_written_down() {
+    // Whoever is told without a word in the ledger is told once more after a crash; either shows it.
+    assert_caught(in_agent(InAgent::TellsWithoutWriting), &[3, NOTICE]);
+}
+
+#[test]
+fn a_planted_bug_against_force_is_caught() {
+    assert_caught(in_agent(InAgent::ForcesUnasked), &[FORCE]);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Calls between agents and guests: they take time, wait in frozen guests, outlive the agent that made them, and
 //! their answers can come too late or never.
 
+use crate::guest::{Effect, Refusal, Within};
 use crate::happening::{Answer, Happening};
 use crate::plan::Condition;
 use crate::world::World;
-use curfew_agent_core::Event;
-use curfew_agent_core::call::{Error, Request};
+use curfew_agent_core::call::{EndMode, Error, Request};
 use curfew_types::{GuestId, StatusCode, TaskId};
 
 /// One call of an agent's core.
@@ -38,8 +38,17 @@ impl World {
         let process = self.hosts[host].processes;
         let known = self.guests.iter().position(|known| known.id == *guest && known.host == host);
         let task = match &request {
-            Request::End { session, .. } => self.check_end_call(host, guest, session),
-            Request::List => None,
+            Request::List(_) => None,
+            Request::End { session, how, .. } => self.check_end_call(host, guest, session, *how),
+            Request::Notify { sessions, text } => self.check_notify_call(host, guest, sessions, text),
+            Request::Drain(order) => {
+                self.check_drain_call(host, guest, order);
+                None
+            }
+            Request::Undrain => {
+                self.check_undrain_call(host, guest);
+                None
+            }
         };
         let call = self.calls.len();
         self.calls.push(Call {
@@ -60,7 +69,7 @@ impl World {
             self.agenda.put(t + way, Happening::CallReached { call });
             self.agenda.put(t + budget_ms, Happening::CallOver { call });
         } else {
-            let answer = failed(&request, Error::new(StatusCode::VmUnknown, "no such guest here"));
+            let answer = Answer::failed(&request, Error::new(StatusCode::VmUnknown, "no such guest here"));
             self.agenda.put(t + 1, Happening::CallAnswered { call, answer });
         }
     }
@@ -84,17 +93,33 @@ impl World {
         let t = self.t;
         let call = &self.calls[place];
         let (host, target, task) = (call.host, call.guest, call.task);
+        let is_forced = matches!(call.request, Request::End { how: EndMode::Force, .. });
         let in_time = t <= call.over;
         let moved = self.guests[target].host != host;
-        let (answer, ended) = if moved {
-            (failed(&call.request, Error::new(StatusCode::VmUnknown, "it has moved")), None)
+        let (answer, effect) = if moved {
+            (Answer::failed(&call.request, Error::new(StatusCode::VmUnknown, "it has moved")), None)
         } else {
-            let (guest, rng) = (&mut self.guests[target], &mut self.chances.guests);
-            guest.carry_out(t, in_time, &call.request, rng, &mut self.agenda, target)
+            let (rng, agenda) = (&mut self.chances.guests, &mut self.agenda);
+            let mut within = Within { t, in_time, rng, agenda, place: target };
+            self.guests[target].carry_out(&call.request, &mut within)
         };
-        if let Some(session) = ended {
-            self.log(|| format!("call {place} tells {session:?} to end for {task:?}"));
-            self.check_effect(host, target, task, &session);
+        match effect {
+            Some(Effect::Ended(session, was)) => {
+                self.log(|| format!("call {place} tells {session:?} to end for {task:?}"));
+                self.check_effect(host, target, task, (&session, was), is_forced);
+            }
+            Some(Effect::Shown(sessions)) => {
+                self.log(|| format!("call {place} is shown to {sessions:?} for {task:?}"));
+                self.check_shown(task, &sessions);
+            }
+            Some(Effect::DoorMoved) => {
+                let closed = self.guests[target].door.closed;
+                if closed == Some(Refusal::SomebodyElses) {
+                    self.truth.met.insert("somebody else's");
+                }
+                self.log(|| format!("call {place} leaves the door of guest {target} as {closed:?}"));
+            }
+            None => {}
         }
         let rng = &mut self.chances.guests;
         let way = if rng.chance(92) { rng.between(1, 100) } else { rng.between(100, 6_000) };
@@ -103,7 +128,7 @@ impl World {
 
     pub(crate) fn call_over(&mut self, place: usize) {
         let error = Error::new(StatusCode::TimedOut, "no answer in time");
-        let answer = failed(&self.calls[place].request, error);
+        let answer = Answer::failed(&self.calls[place].request, error);
         self.call_answered(place, answer);
     }
 
@@ -114,11 +139,11 @@ impl World {
             return;
         }
         self.log(|| format!("host {host} hears of call {place}: {answer:?}"));
-        let event = match answer {
-            Answer::Listed(result) => Event::Listed { call: number, result },
-            Answer::Ended(result) => Event::Ended { call: number, result },
-        };
-        self.agent_takes(host, event);
+        if let Answer::Listed(Ok(list)) = &answer {
+            let guest = self.calls[place].guest;
+            self.note_listed(host, guest, list);
+        }
+        self.agent_takes(host, answer.into_event(number));
     }
 
     /// Lets a guest suffer from something for a while.
@@ -150,12 +175,5 @@ impl World {
         for call in std::mem::take(&mut self.guests[place].buffered) {
             self.carry_out_call(call);
         }
-    }
-}
-
-fn failed(request: &Request, error: Error) -> Answer {
-    match request {
-        Request::List => Answer::Listed(Err(error)),
-        Request::End { .. } => Answer::Ended(Err(error)),
     }
 }

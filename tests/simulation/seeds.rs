@@ -14,8 +14,24 @@ const SHARES: u64 = 4;
 /// What only happens to agents and options that this world does not have.
 const NEVER_MET: [Reason; 3] = [Reason::FeatureMissing, Reason::UnsupportedOption, Reason::StaleEpoch];
 /// What must happen beside the events and reasons of the vocabulary.
-const ALSO_MET: [&str; 7] =
-    ["retried", "promoted", "frozen", "frozen_hard", "unfrozen", "released", "unprotected"];
+const ALSO_MET: [&str; 16] = [
+    "retried",
+    "promoted",
+    "frozen",
+    "frozen_hard",
+    "unfrozen",
+    "released",
+    "unprotected",
+    "told",
+    "told again or later",
+    "called off",
+    "killed",
+    "no longer matched",
+    "added",
+    "drained by hand",
+    "lifted by hand",
+    "somebody else's",
+];
 
 fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()

@@ -3,7 +3,7 @@
 
 use crate::guest::PATTERNS;
 use crate::operator::{ENV, LAB, REQUESTER};
-use crate::plan::{Approver, Planned};
+use crate::plan::{Approver, Lifted, Planned};
 use crate::tending::UNLIMITED;
 use crate::world::World;
 use curfew_controller_core::fleet::GuestView;
@@ -11,7 +11,8 @@ use curfew_controller_core::view::OperationView;
 use curfew_controller_core::{CancelError, Core, Frame, SteerError};
 use curfew_types::glob::Glob;
 use curfew_types::{
-    Budgets, GuestId, Now, OperationId, OperationState, Outcome, PowerState, Selection, Stage, TaskId,
+    Budgets, DrainOwner, GuestId, Now, OperationId, OperationState, Outcome, PowerState, Selection, Stage,
+    TaskId,
 };
 use std::collections::{BTreeSet, HashSet};
 
@@ -30,6 +31,7 @@ impl World {
             Planned::CancelOperation { nth } | Planned::CancelTask { nth, .. } | Planned::Pause { nth } => {
                 self.known(*nth)
             }
+            Planned::Undrain { lifted: Lifted::Of { nth }, .. } => self.known(*nth),
             _ => None,
         };
         let Some(core) = &mut self.controller.core else { return false };
@@ -70,6 +72,23 @@ impl World {
                     self.truth.fail(6, format!("{guest} was held, and is not"));
                 }
                 self.log(|| format!("hold of {guest}: {answer:?}"));
+                answer.is_ok()
+            }
+            (Planned::Drain { guest, ms }, _) => {
+                let guest = self.guests[*guest].id.clone();
+                let answer = core.ask_drain(guest.as_str(), *ms, "drainer", "maintenance");
+                self.log(|| format!("drain of {guest}: {answer:?}"));
+                answer.is_ok()
+            }
+            (Planned::Undrain { guest, lifted }, id) => {
+                let guest = self.guests[*guest].id.clone();
+                let owner = match lifted {
+                    Lifted::ByHand => Some(DrainOwner::Hand),
+                    Lifted::Of { .. } => id.map(DrainOwner::Operation),
+                    Lifted::All => None,
+                };
+                let answer = core.ask_undrain(guest.as_str(), owner);
+                self.log(|| format!("undrain of {guest}: {answer:?}"));
                 answer.is_ok()
             }
             (Planned::Protect { pattern }, _) => {

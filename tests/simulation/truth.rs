@@ -1,15 +1,23 @@
 //! What is true, kept by an observer who sees everything: who was ended when and for whom, what was promised when.
 //!
 //! Nothing here looks into a core. Violations name the invariant of DESIGN.md section 5; 0 stands for a report that
-//! does not fit what happened.
+//! does not fit what happened, [`NOTICE`] for people who are told otherwise than asked or have less time than they were
+//! told, [`FORCE`] for a session that is killed and should not be.
 
 use crate::books::Watcher;
 use crate::disk::Disk;
+use crate::doors::{DrainBooks, Wrong};
 use curfew_agent_core::Entry;
+use curfew_agent_core::call::SessionList;
 use curfew_controller_core::record::Record;
 use curfew_types::agent::{Order, Safeguards, SafeguardsMark};
-use curfew_types::{GuestId, OperationId, Reason, SessionKey, TaskId, Verdict};
+use curfew_types::{GuestId, Logoff, OperationId, Reason, SessionKey, TaskId, Verdict};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// See the module's documentation.
+pub(crate) const NOTICE: u8 = 11;
+/// See the module's documentation.
+pub(crate) const FORCE: u8 = 12;
 
 /// Something that must never happen, and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +71,16 @@ pub(crate) struct AtHost {
     pub(crate) shaken: bool,
     /// Its ledger was lost or rolled back at some time.
     pub(crate) forgetful: bool,
+    /// When the first notice of each task was written down, and everybody whom its notices were to tell.
+    pub(crate) first_told: HashMap<TaskId, u64>,
+    pub(crate) told: HashMap<TaskId, HashSet<SessionKey>>,
+    /// How often later sessions became targets.
+    pub(crate) additions: HashMap<TaskId, u32>,
+    /// What its agent has heard last of who is logged on, with the moment and the guest.
+    pub(crate) lists: Vec<(u64, usize, SessionList)>,
+    /// What its ledger says of drains, and until when guests were to be drained by hand.
+    pub(crate) drains: DrainBooks,
+    pub(crate) wishes: HashMap<GuestId, u64>,
 }
 
 impl AtHost {
@@ -85,6 +103,21 @@ pub(crate) struct Truth {
     pub(crate) guests: HashMap<TaskId, GuestId>,
     pub(crate) acts: HashMap<TaskId, Act>,
     pub(crate) effects: HashMap<TaskId, Vec<SessionKey>>,
+    pub(crate) kills: HashMap<TaskId, HashSet<SessionKey>>,
+    /// Who might be killed, as ledgers had it.
+    pub(crate) forcing: HashMap<TaskId, HashSet<SessionKey>>,
+    /// Everybody whom a task was to tell, whatever a ledger has forgotten since.
+    pub(crate) told: HashMap<TaskId, HashSet<SessionKey>>,
+    /// How many notices each session was shown.
+    pub(crate) shown: HashMap<(TaskId, SessionKey), u64>,
+    /// Targets that were left alone since they did not fit any more, as ledgers have it.
+    pub(crate) unmatched: HashSet<(TaskId, SessionKey)>,
+    /// How people are to be logged off, as orders say it.
+    pub(crate) logoffs: HashMap<OperationId, Logoff>,
+    /// Guests whose door stands otherwise than it should.
+    pub(crate) wrong_doors: Vec<Option<Wrong>>,
+    /// What happened in agents and guests, to see that runs are about something.
+    pub(crate) met: BTreeSet<&'static str>,
     pub(crate) published: HashMap<TaskId, Verdict>,
     pub(crate) watchers: HashMap<OperationId, Watcher>,
     pub(crate) open: BTreeSet<OperationId>,
@@ -102,13 +135,21 @@ pub(crate) struct Truth {
 }
 
 impl Truth {
-    pub(crate) fn new(hosts: usize) -> Truth {
+    pub(crate) fn new(hosts: usize, guests: usize) -> Truth {
         Truth {
             violation: None,
             hosts: vec![AtHost::default(); hosts],
             guests: HashMap::new(),
             acts: HashMap::new(),
             effects: HashMap::new(),
+            kills: HashMap::new(),
+            forcing: HashMap::new(),
+            told: HashMap::new(),
+            shown: HashMap::new(),
+            unmatched: HashSet::new(),
+            logoffs: HashMap::new(),
+            wrong_doors: vec![None; guests],
+            met: BTreeSet::new(),
             published: HashMap::new(),
             watchers: HashMap::new(),
             open: BTreeSet::new(),
@@ -140,6 +181,11 @@ impl Truth {
 
     /// An order reaches an agent. Only one of the newest epoch, with time left, may be taken.
     pub(crate) fn order_met(&mut self, host: usize, order: &Order, expires: u64) {
+        let known = self.logoffs.entry(order.operation).or_insert_with(|| order.logoff.clone());
+        if *known != order.logoff {
+            let text = format!("{} is ordered with {:?} and then {:?}", order.operation, known, order.logoff);
+            self.fail(0, text);
+        }
         for task in &order.tasks {
             let id = TaskId { operation: order.operation, index: task.index };
             self.guests.insert(id, task.guest.clone());
@@ -185,7 +231,18 @@ impl Truth {
                     known.said.insert(*sequence, (id, finding.verdict.clone()));
                 }
                 Entry::Safeguarded { safeguards } => known.taken.push(safeguards.clone()),
-                Entry::EpochSeen { .. } | Entry::Acting { .. } | Entry::FollowUpOver { .. } => {}
+                // The host has booted since, so that nothing goes on: what it began is read anew as its agent starts.
+                Entry::EpochSeen { .. }
+                | Entry::Acting { .. }
+                | Entry::Added { .. }
+                | Entry::Unmatched { .. }
+                | Entry::Forcing { .. }
+                | Entry::Telling { .. }
+                | Entry::Shown { .. }
+                | Entry::DrainBegun { .. }
+                | Entry::DrainOver { .. }
+                | Entry::Undrained { .. }
+                | Entry::FollowUpOver { .. } => {}
             }
         }
     }

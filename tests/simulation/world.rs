@@ -79,6 +79,7 @@ impl Run {
             world.happened += 1;
             world.happen(what);
             world.check_deadlines();
+            world.check_doors();
             if world.happened > EVENTS_MAX {
                 world.truth.fail(0, "the world does not come to rest".into());
             }
@@ -90,6 +91,7 @@ impl Run {
             world.check_end();
         }
         let outcomes = world.controller.disk.outcomes();
+        world.controller.disk.met.append(&mut world.truth.met);
         Run {
             violation: world.truth.violation,
             happened: world.happened,
@@ -116,7 +118,9 @@ impl World {
                     format!("vm-{place}-{local}").parse()
                 };
                 let name = format!("desk-{place}-{local}");
-                guests.push(Guest::new(id.expect("ids made here are valid"), name, place, is_host));
+                let (has_timers, off) = (rng.chance(75), rng.pick(&[0, 0, 0, 7_200_000, -86_400_000]));
+                let id = id.expect("ids made here are valid");
+                guests.push(Guest::new(id, name, (place, is_host), has_timers, off));
             }
             hosts.push(host);
         }
@@ -130,7 +134,7 @@ impl World {
             },
             controller: Controller::new(Clocks::new(rng.between(0, 1_000_000_000), 0)),
             network: Network { lines: vec![Line::default(); hosts.len()], ..Network::default() },
-            truth: Truth::new(hosts.len()),
+            truth: Truth::new(hosts.len(), guests.len()),
             model: Model::new(plan.approval),
             plan,
             planted,
@@ -177,6 +181,7 @@ impl World {
             Happening::CallReached { call } => self.call_reached(call),
             Happening::CallOver { call } => self.call_over(call),
             Happening::CallAnswered { call, answer } => self.call_answered(call, answer),
+            Happening::DoorTimer { guest, set } => self.guests[guest].door.timer_fires(set),
             Happening::SessionDies { guest, id } => {
                 let t = self.t;
                 self.guests[guest].session_died(t, id);

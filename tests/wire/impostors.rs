@@ -10,7 +10,7 @@ use curfew_proto::v1::operation_service_client::OperationServiceClient;
 use curfew_proto::{status, v1};
 use curfew_tests::processes::{ProcessFleet, provider};
 use curfew_types::agent::{Finding, Hello, LedgerMark, Report, SafeguardsMark};
-use curfew_types::{Outcome, Reason, StatusCode, Verdict};
+use curfew_types::{Drain, DrainOwner, DrainState, Outcome, Reason, StatusCode, Verdict, WallTime};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -111,9 +111,7 @@ async fn an_agent_that_reports_another_hosts_guest_is_cut_off() -> Result {
     let guest = "victim/simulated/guest-1".parse()?;
     let finding = Finding { operation, index: 0, guest, verdict, late: false };
     let ledger = LedgerMark { incarnation: 7, counter: 2 };
-    let safeguards = SafeguardsMark::default();
-    let report =
-        Report { progress: Vec::new(), first_sequence: 1, findings: vec![finding], ledger, safeguards };
+    let report = Report { first_sequence: 1, findings: vec![finding], ledger, ..Report::default() };
     liar.say(attach_request::Message::Report(report.into())).await?;
     let ended = liar.ends_with().await?;
     assert_eq!(ended.code(), Code::PermissionDenied, "{ended}");
@@ -144,6 +142,39 @@ async fn an_inventory_with_another_hosts_guest_leaves_that_guest_alone() -> Resu
     fleet.controller()?.wait_for_log("whose id is another host's", Duration::from_secs(30)).await?;
     let guest = fleet.curfew_json(&["guest", "show", "victim/simulated/guest-1", "-o", "json"]).await?;
     assert_eq!(guest["host"], "victim", "{guest}");
+    goes_on(fleet).await
+}
+
+#[tokio::test]
+async fn a_drain_of_another_hosts_guest_is_not_believed() -> Result {
+    let mut fleet = ProcessFleet::start().await?;
+    fleet.add_agent("victim", provider("simulated", &SimulatedConfig::healthy(1))?).await?;
+    fleet.wait_for_guests(1).await?;
+    fleet.prepare_agent("liar", toml::Table::new()).await?;
+    let liar = Impostor::attach(&fleet, "liar", "liar").await?;
+    let drain = |guest: &str| -> anyhow::Result<Drain> {
+        Ok(Drain {
+            guest: guest.parse()?,
+            owner: DrainOwner::Hand,
+            until: WallTime(i64::MAX / 2),
+            by: "trust me".into(),
+            reason: String::new(),
+            state: DrainState::InForce,
+            problem: String::new(),
+        })
+    };
+    let drains = Some(vec![drain("victim/simulated/guest-1")?, drain("liar/simulated/guest-1")?]);
+    let report = Report { first_sequence: 1, drains, ..Report::default() };
+    liar.say(attach_request::Message::Report(report.into())).await?;
+    fleet
+        .controller()?
+        .wait_for_log("drains of guests that are not its own", Duration::from_secs(30))
+        .await?;
+    let told = fleet.drains().await?;
+    let guests: Vec<_> = told.iter().map(|drain| drain["guestId"].as_str().unwrap_or_default()).collect();
+    assert_eq!(guests, ["liar/simulated/guest-1"]);
+    let guest = fleet.curfew_json(&["guest", "show", "victim/simulated/guest-1", "-o", "json"]).await?;
+    assert!(guest["drainExpireTime"].is_null(), "{guest}");
     goes_on(fleet).await
 }
 

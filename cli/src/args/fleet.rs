@@ -1,5 +1,7 @@
 //! `host`, `guest`, `session` and `context`.
 
+use super::drain::{DrainArgs, DrainListArgs, UndrainArgs};
+use super::people::SessionArgs;
 use super::safeguard::{HoldArgs, HoldListArgs};
 use super::values::{LabelChange, duration};
 use super::{LimitArgs, OutputArgs};
@@ -86,6 +88,15 @@ pub enum GuestCommand {
     },
     /// List held guests
     Holds(HoldListArgs),
+    /// Refuse new logons to a guest for a while; who is logged on stays
+    ///
+    /// Its agent lifts the drain by itself, and so does a timer inside the guest where it has one. Draining a guest again
+    /// replaces the earlier drain by hand; logons return when its last drain is lifted.
+    Drain(DrainArgs),
+    /// Allow new logons again: lift the drain by hand, that of an operation, or all
+    Undrain(UndrainArgs),
+    /// List drains: which guests refuse new logons, for whom, until when, and whether it is so
+    Drains(DrainListArgs),
 }
 
 /// `curfew guest list`.
@@ -108,7 +119,7 @@ pub struct GuestListArgs {
 /// `curfew session`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum SessionCommand {
-    /// Ask the guests who is logged on now
+    /// Ask the guests who is logged on now, and show each answer when it comes
     ///
     /// A guest that cannot be listed has a row that says so, and the command exits with 1.
     List(SessionListArgs),
@@ -129,6 +140,9 @@ pub struct SessionListArgs {
     /// How long to wait for each guest [default: 10s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
+    /// Which sessions.
+    #[command(flatten)]
+    pub sessions: SessionArgs,
     /// In which form.
     #[command(flatten)]
     pub output: OutputArgs,

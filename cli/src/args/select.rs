@@ -1,5 +1,6 @@
 //! How guests are chosen, and what is asked for them.
 
+use super::people::{SessionArgs, TreatmentArgs};
 use super::rollout::{BudgetArgs, RolloutArgs};
 use super::values::{Pair, duration};
 use clap::{ArgGroup, Args, ValueEnum};
@@ -50,6 +51,12 @@ pub struct SpecArgs {
     /// Which guests.
     #[command(flatten)]
     pub selection: SelectionArgs,
+    /// Which sessions.
+    #[command(flatten)]
+    pub sessions: SessionArgs,
+    /// How people are treated.
+    #[command(flatten)]
+    pub people: TreatmentArgs,
     /// How.
     #[command(flatten)]
     pub how: HowArgs,

@@ -1,6 +1,6 @@
 //! Values that are parsed while the command line is: times, amounts, labels, pairs. Errors say how it is written right.
 
-use curfew_types::{Amount, label};
+use curfew_types::{Amount, Notice, label};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -91,6 +91,33 @@ impl FromStr for Moment {
     }
 }
 
+/// A point in time, or how long ago it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// Then.
+    At(Moment),
+    /// So long before now.
+    Ago(Duration),
+}
+
+impl FromStr for Before {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Before, String> {
+        let moment = text.parse().map(Before::At);
+        moment.or_else(|_| humantime::parse_duration(text).map(Before::Ago)).map_err(|_| {
+            "write 2027-01-31T18:00:00Z, or '2027-01-31 18:00' in local time, or 2h for 2 hours ago"
+                .to_owned()
+        })
+    }
+}
+
+/// The words that people are told before they are logged off.
+pub(super) fn notice(text: &str) -> Result<String, String> {
+    Notice::check(text).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
+}
+
 /// An amount that something must be able to go on with.
 pub(super) fn limit(text: &str) -> Result<Amount, String> {
     match budget(text)? {
@@ -165,6 +192,26 @@ mod tests {
         for wrong in ["tomorrow", "2027-01-31", "18:00", "2027-13-31 18:00"] {
             assert!(moment(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_was_before_is_a_moment_or_some_time_ago() {
+        assert_eq!("2h".parse(), Ok(Before::Ago(Duration::from_secs(7200))));
+        let moment = "2027-01-31T18:00:00Z".parse().expect("a moment");
+        assert_eq!("2027-01-31T18:00:00Z".parse(), Ok(Before::At(moment)));
+        assert!("2027-01-31 18:00".parse::<Before>().is_ok());
+        for wrong in ["yesterday", "2027-01-31", "-2h", "2", ""] {
+            let error = wrong.parse::<Before>().expect_err(wrong);
+            assert!(error.contains("2h for 2 hours ago"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_notice_is_one_line_whose_braces_stand_for_something() {
+        assert_eq!(notice("Patching in {minutes} min"), Ok("Patching in {minutes} min".to_owned()));
+        assert!(notice("in {hours} h").expect_err("no such word").contains("{minutes} and {seconds}"));
+        assert!(notice("two\nlines").expect_err("two lines").contains("one line"));
+        assert!(notice(" ").is_err());
     }
 
     #[test]

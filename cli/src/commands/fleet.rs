@@ -1,17 +1,13 @@
-//! `host`, `guest` and `session`.
+//! `host` and `guest`.
 
-use super::safeguard;
-use crate::args::{
-    GuestCommand, GuestListArgs, HostCommand, HostRemoveArgs, LabelArgs, LimitArgs, SessionCommand,
-    SessionListArgs,
-};
+use super::{drain, safeguard};
+use crate::args::{GuestCommand, GuestListArgs, HostCommand, HostRemoveArgs, LabelArgs, LimitArgs};
 use crate::client::{self, Client};
 use crate::effective;
 use crate::exit::Exit;
 use crate::output::{self, Format, List};
 use crate::pages;
 use crate::terminal::Terminal;
-use crate::words;
 use curfew_proto::v1;
 
 /// `curfew host`.
@@ -98,6 +94,9 @@ pub async fn guest(client: &Client, command: &GuestCommand, terminal: &mut Termi
         GuestCommand::Hold(args) => safeguard::hold(client, args, terminal).await,
         GuestCommand::Release { guest } => safeguard::release(client, guest, terminal).await,
         GuestCommand::Holds(args) => safeguard::holds(client, args, terminal).await,
+        GuestCommand::Drain(args) => drain::drain(client, args, terminal).await,
+        GuestCommand::Undrain(args) => drain::undrain(client, args, terminal).await,
+        GuestCommand::Drains(args) => drain::drains(client, args, terminal).await,
     }
 }
 
@@ -132,58 +131,4 @@ async fn label_guest(client: &Client, args: &LabelArgs, terminal: &mut Terminal)
         output::show(terminal, args.output.output, &guest)?;
     }
     Ok(Exit::Well)
-}
-
-/// `curfew session`.
-///
-/// # Errors
-/// When the controller could not be asked or refuses the request.
-pub async fn session(
-    client: &Client,
-    command: &SessionCommand,
-    terminal: &mut Terminal,
-) -> anyhow::Result<Exit> {
-    let SessionCommand::List(args) = command;
-    list_sessions(client, args, terminal).await
-}
-
-async fn list_sessions(
-    client: &Client,
-    args: &SessionListArgs,
-    terminal: &mut Terminal,
-) -> anyhow::Result<Exit> {
-    const ATTEMPT: &str = "list sessions";
-    let request = v1::ListSessionsRequest {
-        label_selector: args.selector.clone().unwrap_or_default(),
-        hosts: args.host.clone(),
-        guests: args.guest.clone(),
-        timeout: args.timeout.map(effective::duration),
-    };
-    let mut fleet = client.fleet();
-    let mut answers = client.ask(ATTEMPT, fleet.list_sessions(request)).await?;
-    let mut list = List::new(args.output.output);
-    let (mut sessions, mut empty, mut unlisted) = (0_u64, 0_u64, 0_u64);
-    while let Some(answer) = answers.message().await.map_err(|status| client.error(ATTEMPT, &status))? {
-        sessions += answer.sessions.len() as u64;
-        match (words::is_ok(answer.status.as_ref()), answer.sessions.is_empty()) {
-            (false, _) => unlisted += 1,
-            (true, true) => empty += 1,
-            (true, false) => {}
-        }
-        list.item(terminal, &answer)?;
-        if terminal.is_reader_gone() {
-            break;
-        }
-    }
-    let guests = list.count();
-    list.finish(terminal)?;
-    let mut told = format!("{} in {}", words::count(sessions, "session"), words::count(guests, "guest"));
-    if empty > 0 {
-        told.push_str(&format!("; nobody is logged on in {empty}"));
-    }
-    if unlisted > 0 {
-        told.push_str(&format!("; {unlisted} could not be listed"));
-    }
-    terminal.note(&told);
-    Ok(if unlisted == 0 { Exit::Well } else { Exit::NotWell })
 }

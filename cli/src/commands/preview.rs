@@ -58,7 +58,8 @@ pub async fn preview(client: &Client, args: &PreviewArgs, terminal: &mut Termina
 struct Found {
     guests: u64,
     sessions: u64,
-    protected: u64,
+    /// Sessions of them that would be left alone.
+    excluded: u64,
     unlisted: u64,
 }
 
@@ -71,16 +72,16 @@ impl Found {
         if !words::is_ok(guest.session_status.as_ref()) {
             self.unlisted += 1;
         }
-        let protected = guest.sessions.iter().filter(|session| session.excluded).count() as u64;
-        self.protected += protected;
-        self.sessions += guest.sessions.len() as u64 - protected;
+        let excluded = guest.sessions.iter().filter(|session| session.excluded).count() as u64;
+        self.excluded += excluded;
+        self.sessions += guest.sessions.len() as u64 - excluded;
     }
 
     fn line(&self) -> String {
         let (sessions, guests) = (words::count(self.sessions, "session"), words::count(self.guests, "guest"));
         let mut line = format!("{sessions} in {guests} would end");
-        if self.protected > 0 {
-            line.push_str(&format!("; {} of protected users left alone", self.protected));
+        if self.excluded > 0 {
+            line.push_str(&format!("; {} would be left alone", self.excluded));
         }
         if self.unlisted > 0 {
             line.push_str(&format!("; {} could not be listed", words::count(self.unlisted, "guest")));

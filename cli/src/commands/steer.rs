@@ -12,6 +12,7 @@ use crate::output::{self, Format};
 use crate::standing;
 use crate::start;
 use crate::terminal::Terminal;
+use crate::treatment;
 use crate::words;
 use curfew_proto::v1;
 use std::io;
@@ -181,7 +182,7 @@ fn request_lines(operation: &v1::Operation) -> Vec<String> {
     let spec = operation.spec.clone().unwrap_or_default();
     let reason = if spec.reason.is_empty() { "no reason given" } else { &spec.reason };
     let mut lines = vec![
-        format!("{} asks to log all users off {guests}: {reason}", operation.requester),
+        format!("{} asks to log {} off {guests}: {reason}", operation.requester, treatment::whom(&spec)),
         format!("  asked:   {}", words::time(operation.create_time.as_ref())),
         format!("  selects: {}", spec.selection.as_ref().map(listings::selection).unwrap_or_default()),
         format!("  digest:  {}", operation.selection_digest),
@@ -190,6 +191,14 @@ fn request_lines(operation: &v1::Operation) -> Vec<String> {
     let expires = operation.approval.as_ref().and_then(|approval| approval.expire_time.as_ref());
     if let Some(time) = expires {
         lines.insert(2, format!("  until:   {}", words::time(Some(time))));
+    }
+    let people = [("people", treatment::people(&spec)), ("ends", treatment::sessions(&spec))];
+    for (label, said) in people {
+        lines.extend(said.map(|said| format!("  {:<8} {said}", format!("{label}:"))));
+    }
+    let text = spec.notice.as_ref().map_or("", |notice| notice.text.as_str());
+    if !text.is_empty() {
+        lines.push(format!("  notice:  {text}"));
     }
     if operation.waves.len() > 1 {
         let sizes: Vec<String> = operation.waves.iter().map(|wave| wave.tasks.to_string()).collect();

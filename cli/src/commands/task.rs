@@ -2,6 +2,7 @@
 
 use crate::args::{TaskCommand, TaskListArgs};
 use crate::client::{self, Client};
+use crate::describe;
 use crate::effective;
 use crate::error::CallError;
 use crate::exit::Exit;
@@ -28,13 +29,13 @@ pub async fn task(client: &Client, command: &TaskCommand, terminal: &mut Termina
             let request = client::soon(v1::GetTaskRequest { task_id: id.clone() });
             let mut operations = client.operations();
             let answer = client.ask(format!("read task {id}"), operations.get_task(request)).await?;
-            output::show(terminal, output.output, &answer.task.unwrap_or_default())?;
+            describe::task(terminal, output.output, &answer.task.unwrap_or_default())?;
             Ok(Exit::Well)
         }
         TaskCommand::Cancel { id, output } => cancel(client, id, output.output, terminal).await,
         TaskCommand::Wait { id, timeout_ms, output } => {
             let task = wait(client, id, *timeout_ms, terminal).await?;
-            output::show(terminal, output.output, &task)?;
+            describe::task(terminal, output.output, &task)?;
             if !task.is_complete {
                 terminal.note(&format!("The wait ran out: task {id} is not complete."));
             }
@@ -49,7 +50,7 @@ async fn list(client: &Client, args: &TaskListArgs, terminal: &mut Terminal) -> 
     pages::write(terminal, &mut list, args.limit.limit, async |page_size, page_token| {
         let request = client::soon(v1::ListTasksRequest {
             operation_id: args.operation.clone(),
-            page_size,
+            page_size: page_size.min(pages::TASKS),
             page_token,
             outcomes: outcomes.clone(),
             only_not_well: args.not_well,

@@ -1,4 +1,4 @@
-//! Hosts, guests and sessions.
+//! Hosts and guests.
 
 use super::yes;
 use crate::output::{Listed, Shown};
@@ -63,9 +63,11 @@ impl Listed for v1::Guest {
 
     fn rows(&self, _: i64) -> Vec<Vec<Cell>> {
         let state = words::power_state(self.power_state());
+        let marks = [(self.held, ", held"), (self.drain_expire_time.is_some(), ", drained")];
+        let marks: String = marks.iter().filter(|(is_so, _)| *is_so).map(|(_, mark)| *mark).collect();
         let state = match (self.host_connected, self.power_state()) {
             (false, _) => Cell::toned("host away", Tone::Bad),
-            (true, _) if self.held => Cell::toned(&format!("{state}, held"), Tone::Busy),
+            (true, _) if !marks.is_empty() => Cell::toned(&format!("{state}{marks}"), Tone::Busy),
             (true, v1::PowerState::Running) => Cell::toned(state, Tone::Good),
             (true, v1::PowerState::Paused | v1::PowerState::Stopped) => Cell::toned(state, Tone::Busy),
             (true, v1::PowerState::Unspecified | v1::PowerState::Unknown) => state.into(),
@@ -96,6 +98,9 @@ impl Shown for v1::Guest {
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {
+        let drained = self.drain_expire_time.as_ref();
+        let drained =
+            drained.map(|end| format!("until {}: curfew guest drains tells why", words::time(Some(end))));
         vec![
             ("Id", self.id.clone()),
             ("Name", self.name.clone()),
@@ -106,56 +111,10 @@ impl Shown for v1::Guest {
             ("Operating system", self.os.clone()),
             ("State", words::power_state(self.power_state()).into()),
             ("Held", if self.held { "yes: curfew guest holds tells why".into() } else { String::new() }),
+            ("Drained", drained.unwrap_or_default()),
             ("Host itself", if self.is_host { yes(true) } else { String::new() }),
             ("Labels", words::labels(&self.labels)),
         ]
-    }
-}
-
-impl Listed for v1::ListSessionsResponse {
-    const KEY: &'static str = "guests";
-    const COLUMNS: &'static [Column] = &[
-        Column::cut("GUEST"),
-        Column::whole("SESSION"),
-        Column::cut("USER"),
-        Column::cut("STATE"),
-        Column::extra("HOST"),
-        Column::extra("KIND"),
-        Column::extra("FROM"),
-        Column::extra("SINCE"),
-        Column::extra("IDLE"),
-    ];
-
-    fn rows(&self, now: i64) -> Vec<Vec<Cell>> {
-        let guest = || Cell::from(self.guest_name.as_str());
-        let host = || Cell::from(self.host.as_str());
-        if !words::is_ok(self.status.as_ref()) {
-            // A guest that cannot be listed has a row of its own: it must never look like an empty one.
-            let unknown = || Cell::toned("?", Tone::Bad);
-            let why = Cell::toned(&format!("not listed: {}", words::status(self.status.as_ref())), Tone::Bad);
-            let none = || Cell::from("");
-            return vec![vec![guest(), unknown(), unknown(), why, host(), none(), none(), none(), none()]];
-        }
-        let row = |session: &v1::Session| {
-            let idle =
-                session.idle.as_ref().map(|idle| std::time::Duration::from_secs(idle.seconds.max(0) as u64));
-            vec![
-                guest(),
-                session.id.as_str().into(),
-                session.user.as_str().into(),
-                words::session_state(session.state()).into(),
-                host(),
-                session.kind.as_str().into(),
-                session.origin.as_str().into(),
-                words::age(session.begin_time.as_ref(), now).into(),
-                idle.map(words::span).unwrap_or_default().into(),
-            ]
-        };
-        self.sessions.iter().map(row).collect()
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.sessions.iter().map(|session| format!("{}/{}", self.guest_id, session.id)).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::output::{Listed, Shown};
 use crate::standing;
 use crate::table::{Cell, Column};
+use crate::treatment;
 use crate::words;
 use curfew_proto::v1;
 
@@ -71,6 +72,9 @@ impl Shown for v1::Operation {
             ("Requester", self.requester.clone()),
             ("Reason", spec.reason.clone()),
             ("Selection", spec.selection.as_ref().map(selection).unwrap_or_default()),
+            ("Sessions", treatment::sessions(&spec).unwrap_or_default()),
+            ("People", treatment::people(&spec).unwrap_or_default()),
+            ("Notice", spec.notice.as_ref().map(|notice| notice.text.clone()).unwrap_or_default()),
             ("Not running", not_running(spec.not_running()).into()),
             ("Max in flight", words::amount(spec.max_in_flight.as_ref())),
         ];

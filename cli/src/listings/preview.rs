@@ -79,8 +79,12 @@ impl Listed for LiveGuest {
         let session_row = |listed: &v1::PreviewSession| {
             let session = listed.session.clone().unwrap_or_default();
             let state = words::session_state(session.state());
-            let own_note = if listed.excluded { "left alone: the user is protected" } else { "" };
-            row(!listed.excluded, session.user.into(), session.id.into(), state.into(), own_note)
+            let own_note = match (listed.excluded, listed.excluded_because.as_str()) {
+                (false, _) => String::new(),
+                (true, "") => "left alone".into(),
+                (true, because) => format!("left alone: {because}"),
+            };
+            row(!listed.excluded, session.user.into(), session.id.into(), state.into(), &own_note)
         };
         guest.sessions.iter().map(session_row).collect()
     }

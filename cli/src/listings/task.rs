@@ -1,6 +1,7 @@
 //! Tasks: one for each guest of an operation.
 
 use super::yes;
+use crate::fates;
 use crate::output::{Listed, Shown};
 use crate::table::{Cell, Column};
 use crate::words;
@@ -21,9 +22,9 @@ impl Listed for v1::Task {
 
     fn rows(&self, _: i64) -> Vec<Vec<Cell>> {
         let verdict = self.verdict.as_ref();
-        let said = verdict.map_or(self.waiting_for.as_str(), |verdict| verdict.message.as_str());
+        let said = verdict.map_or_else(|| self.waiting_for.clone(), message);
         let message = match self.late_findings.len() {
-            0 => said.to_owned(),
+            0 => said,
             late => format!("{said} ({} since)", words::count(late as u64, "late finding")),
         };
         vec![vec![
@@ -86,12 +87,20 @@ impl Shown for v1::Task {
     }
 }
 
+/// Why a task ended so, with what holds the sessions that remain.
+pub(crate) fn message(verdict: &v1::Verdict) -> String {
+    format!("{}{}", verdict.message, fates::holders(verdict))
+}
+
 fn verdict_facts(verdict: &v1::Verdict) -> Vec<(&'static str, String)> {
     let user = |session: &v1::RemainingSession| format!("{} ({})", session.user, session.id);
     let remaining: Vec<String> = verdict.remaining.iter().map(user).collect();
     let counted = verdict.sessions.as_ref().map_or(0, |sessions| sessions.remaining as usize);
     let mut still_there = remaining.join(", ");
-    if counted > remaining.len() {
+    // Where there are results they say more, in a table of their own.
+    if !verdict.results.is_empty() {
+        still_there.clear();
+    } else if counted > remaining.len() {
         still_there.push_str(&format!(" and {} more", counted - remaining.len()));
     }
     vec![

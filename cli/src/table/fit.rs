@@ -46,9 +46,42 @@ pub(super) fn widths(columns: &[Column], content: &[u16], limit: u16) -> Vec<u16
     widths
 }
 
+/// The widths of an earlier page, wider where this page needs it and the line has room. A column that was left out stays
+/// so.
+pub(super) fn grown(widths: &[u16], content: &[u16], limit: u16) -> Vec<u16> {
+    let mut grown = widths.to_vec();
+    let shown = grown.iter().filter(|width| **width > 0).count() as u32;
+    let total = grown.iter().map(|width| u32::from(*width)).sum::<u32>();
+    let mut spare = u32::from(limit).saturating_sub(total + u32::from(GAP) * shown.saturating_sub(1));
+    for (width, wanted) in grown.iter_mut().zip(content).filter(|(width, _)| **width > 0) {
+        let more = u32::from(wanted.saturating_sub(*width)).min(spare);
+        spare -= more;
+        *width = width.saturating_add(u16::try_from(more).unwrap_or(u16::MAX));
+    }
+    grown
+}
+
 /// By how much the columns are wider than the terminal.
 fn shrink_by(widths: &[u16], shown: &[usize], limit: u16) -> u16 {
     let gaps = u32::from(GAP) * (shown.len() as u32).saturating_sub(1);
     let total = shown.iter().map(|at| u32::from(widths[*at])).sum::<u32>() + gaps;
     u16::try_from(total.saturating_sub(u32::from(limit))).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_page_may_be_wider_as_far_as_the_line_has_room() {
+        // 10 and 5 columns with a gap of 3: 12 of 30 are left.
+        assert_eq!(grown(&[10, 5], &[12, 6], 30), [12, 6]);
+        assert_eq!(grown(&[10, 5], &[40, 9], 30), [22, 5]);
+        assert_eq!(grown(&[10, 5], &[2, 2], 30), [10, 5], "what stands above stays in line");
+    }
+
+    #[test]
+    fn a_column_that_was_left_out_stays_left_out() {
+        assert_eq!(grown(&[10, 0], &[12, 6], 80), [12, 0]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::record::Record;
 use curfew_types::agent::{Cancel, Order, Safeguards};
-use curfew_types::{HostName, OperationId};
+use curfew_types::{DrainAsk, HostName, OperationId};
 use std::sync::Arc;
 
 /// One thing to do.
@@ -54,4 +54,6 @@ pub enum Frame {
     SendInventory,
     /// What no operation may touch from now on.
     Safeguards(Arc<Safeguards>),
+    /// Drain a guest by hand, or lift drains of it.
+    Drain(DrainAsk),
 }

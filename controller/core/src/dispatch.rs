@@ -12,8 +12,8 @@ use curfew_types::{
 };
 use std::collections::BTreeMap;
 
-/// Time an order may take on top of its two task timeouts (one to find the guest ready, one from the act moment):
-/// delivery, the ledger's disk, and the last look.
+/// Time an order may take on top of the grace and of its two task timeouts (one to find the guest ready, one from the act
+/// moment): delivery, the ledger's disk, and the last look.
 const ORDER_SLACK_MS: u64 = 10_000;
 
 /// After how long an order or a cancel that was not confirmed is said again on a live stream.
@@ -124,7 +124,8 @@ impl Core {
     pub(crate) fn mark_handed(&mut self, now: Now, id: OperationId, place: u32, tasks: Vec<u32>) {
         let heartbeat = self.settings.heartbeat_ms;
         let Some(operation) = self.operations.get_mut(&id) else { return };
-        let life = 2 * operation.spec.task_timeout_ms + ORDER_SLACK_MS;
+        let spec = &operation.spec;
+        let life = 2 * spec.task_timeout_ms + spec.logoff.grace_ms() + ORDER_SLACK_MS;
         let remaining = life.min(operation.deadline.since(now.mono));
         let until = now.mono.plus(remaining + heartbeat);
         for index in &tasks {
@@ -150,23 +151,22 @@ impl Core {
                 .push(OrderedTask { index: *index, guest: task.guest.clone() });
         }
         let host = operation.hosts[place as usize].name.clone();
-        let task_timeout_ms = operation.spec.task_timeout_ms;
-        for (until, tasks) in by_time {
-            let remaining_ms = until.since(now.mono.plus(self.settings.heartbeat_ms));
-            if remaining_ms > 0 {
-                let epoch = self.epoch;
-                let required_capabilities = self.guard.required_capabilities();
-                let order = Order {
-                    operation: id,
-                    epoch,
-                    remaining_ms,
-                    task_timeout_ms,
-                    required_capabilities,
-                    safeguards: self.guard.mark(),
-                    tasks,
-                };
-                self.send(&host, Frame::Order(order), false);
-            }
+        let spec = &operation.spec;
+        let required: Vec<String> = self.guard.capabilities_for(&spec.logoff).map(str::to_owned).collect();
+        let latest = now.mono.plus(self.settings.heartbeat_ms);
+        let in_time = by_time.into_iter().filter(|(until, _)| *until > latest);
+        let orders = in_time.map(|(until, tasks)| Order {
+            operation: id,
+            epoch: self.epoch,
+            remaining_ms: until.since(latest),
+            task_timeout_ms: spec.task_timeout_ms,
+            logoff: spec.logoff.clone(),
+            required_capabilities: required.clone(),
+            safeguards: self.guard.mark(),
+            tasks,
+        });
+        for order in orders.collect::<Vec<_>>() {
+            self.send(&host, Frame::Order(order), false);
         }
     }
 

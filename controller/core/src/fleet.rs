@@ -1,12 +1,17 @@
 //! Hosts, their inventories and labels, and which host a guest belongs to when several claim it.
 
+mod refusal;
+
+pub use refusal::FleetError;
+
 use crate::action::Action;
 use crate::core::Core;
+use crate::drains::{self, Drains};
 use crate::record::{Record, RecoveredHost};
 use curfew_types::agent::{LedgerMark, SafeguardsMark};
 use curfew_types::label::{self, LABELS_MAX, Labels};
 use curfew_types::{Guest, GuestId, HostName, Now, PowerState, WallTime};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Most guests of one host: several times the largest hypervisor's limit.
@@ -40,6 +45,10 @@ pub(crate) struct Host {
     /// The safeguards in force there, as its agent said last.
     pub(crate) safeguards: SafeguardsMark,
     pub(crate) guests: BTreeMap<GuestId, Arc<Guest>>,
+    /// Options that its agent knows; `None` until it attaches to this process.
+    pub(crate) capabilities: Option<BTreeSet<String>>,
+    /// The drains of its guests, as its agent told them last; `None` until it does so to this process.
+    pub(crate) drains: Option<Drains>,
 }
 
 /// Which host a guest belongs to.
@@ -83,51 +92,8 @@ pub struct GuestView {
     pub other_hosts: Vec<HostName>,
     /// Whether the host is connected.
     pub connected: bool,
-}
-
-/// Why a request about the fleet cannot be met.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FleetError {
-    /// No such host.
-    #[error("no host is named {0:?}; `curfew host list` shows all")]
-    UnknownHost(String),
-    /// No such guest.
-    #[error("no guest has the id or name {0:?}; `curfew guest list` shows all")]
-    UnknownGuest(String),
-    /// The name fits several guests.
-    #[error("{name:?} is the name of several guests; use an id: {}", ids.join(", "))]
-    Ambiguous {
-        /// The name.
-        name: String,
-        /// The guests' ids.
-        ids: Vec<String>,
-    },
-    /// A label cannot be set.
-    #[error(transparent)]
-    Label(#[from] label::LabelError),
-    /// Too many labels.
-    #[error("more than {LABELS_MAX} labels")]
-    TooManyLabels,
-    /// The host is connected or has unfinished tasks.
-    #[error("host {host} {why}; stop its agent first, or remove it with force")]
-    InUse {
-        /// The host.
-        host: HostName,
-        /// What keeps it.
-        why: &'static str,
-    },
-    /// The guest is not held.
-    #[error("guest {0:?} is not held; `curfew guest holds` shows all holds")]
-    NotHeld(String),
-    /// The pattern is not among the protected users.
-    #[error("{0:?} is not among the protected users; `curfew protected-user list` shows all")]
-    NotProtected(String),
-    /// More than a controller keeps.
-    #[error("{0}")]
-    TooMany(String),
-    /// A time that is over.
-    #[error("the hold would be over already; name a time to come")]
-    Past,
+    /// Until when it refuses new logons because of a drain, as its host's agent told last.
+    pub drained_until: Option<WallTime>,
 }
 
 impl Host {
@@ -144,7 +110,15 @@ impl Host {
             inventory_digest: 0,
             safeguards: SafeguardsMark::default(),
             guests: BTreeMap::new(),
+            capabilities: None,
+            drains: None,
         }
+    }
+
+    /// Which of these options its agent is known not to know.
+    pub(crate) fn lacks(&self, options: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+        let Some(known) = &self.capabilities else { return Vec::new() };
+        options.filter(|option| !known.contains(*option)).collect()
     }
 }
 
@@ -306,6 +280,7 @@ impl Fleet {
             labels,
             other_hosts: others.cloned().collect(),
             connected: host.session.is_some(),
+            drained_until: drains::latest(host, &guest.id),
         })
     }
 }

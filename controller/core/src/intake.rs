@@ -20,6 +20,9 @@ impl Core {
             known.counter = known.counter.max(report.ledger.counter);
         }
         self.safeguards_confirmed(name, report.safeguards);
+        if let Some(drains) = report.drains {
+            self.take_drains(name, drains);
+        }
         for progress in &report.progress {
             self.take_progress(now, name, progress);
         }
@@ -63,9 +66,10 @@ impl Core {
         let Some(task) = operation.task(progress.index).filter(|task| Some(task.host) == place) else {
             return;
         };
-        let forward = progress.stage > task.stage && progress.stage != Stage::Done;
-        let more = progress.stage == task.stage && progress.sessions != task.sessions;
-        if !forward && !more {
+        // What was seen last counts, but an agent that asks once more whether sessions end does not go back for that.
+        let stage = progress.stage.max(task.stage);
+        let is_over = task.stage == Stage::Done || progress.stage == Stage::Done;
+        if is_over || (stage == task.stage && progress.sessions == task.sessions) {
             return;
         }
         let id = TaskId { operation: progress.operation, index: progress.index };
@@ -79,7 +83,7 @@ impl Core {
         let Some(operation) = self.operations.get_mut(&id.operation) else { return };
         operation.update(progress.index, |task| {
             task.handed = true;
-            task.stage = progress.stage;
+            task.stage = stage;
             task.sessions = progress.sessions;
         });
         self.touch(id.operation);

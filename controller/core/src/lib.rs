@@ -13,6 +13,7 @@ mod cancel;
 mod change_log;
 mod core;
 mod dispatch;
+pub mod drains;
 pub mod event;
 mod expiry;
 pub mod fleet;

@@ -11,6 +11,9 @@ use curfew_types::{
     Guest, GuestId, HostName, Now, OperationId, Outcome, Reason, Stage, StatusCode, TaskId, Verdict,
 };
 
+/// Options of an agent's that are kept: several times what there are.
+const CAPABILITIES_MAX: usize = 100;
+
 /// Why an agent may not attach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AttachError {
@@ -67,6 +70,8 @@ impl Core {
         host.seen = Some(now.wall);
         host.version = version.into();
         host.safeguards = hello.safeguards;
+        let known = hello.capabilities.iter().take(CAPABILITIES_MAX).cloned();
+        host.capabilities = Some(known.collect());
         let acknowledged = host.acknowledged;
         let send_inventory = host.inventory_digest != hello.inventory_digest || host.inventory_digest == 0;
         self.record(Record::HostSeen { host: name.clone(), at: now.wall, version: version.into() });
@@ -252,6 +257,6 @@ impl Core {
 }
 
 /// An id of the form `host/provider/local` is its host's own; a hypervisor's UUID may be anybody's.
-fn is_foreign(name: &HostName, id: &GuestId) -> bool {
+pub(crate) fn is_foreign(name: &HostName, id: &GuestId) -> bool {
     id.as_str().split_once('/').is_some_and(|(owner, _)| owner != name.as_str())
 }

@@ -61,6 +61,6 @@ impl Core {
             (Outcome::Failed, StatusCode::Unexpected)
         };
         let why = format!("the guest moved to {place} meanwhile: {}", verdict.message);
-        Verdict::new(outcome, code, Reason::Moved, why).with_sessions(verdict.sessions, verdict.remaining)
+        Verdict::new(outcome, code, Reason::Moved, why).with_sessions(verdict.sessions, verdict.results)
     }
 }

@@ -11,7 +11,8 @@ use crate::timer::Timer;
 use curfew_types::agent::{HOLDS_MAX, PROTECTED_USERS, PROTECTED_USERS_MAX, Safeguards, SafeguardsMark};
 use curfew_types::glob::Glob;
 use curfew_types::{
-    GuestId, HostName, Now, OperationState, Outcome, Reason, Stage, StatusCode, TaskId, Verdict, WallTime,
+    GuestId, HostName, Logoff, Now, OperationState, Outcome, Reason, Stage, StatusCode, TaskId, Verdict,
+    WallTime,
 };
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -62,14 +63,21 @@ impl Guard {
         self.told.mark
     }
 
-    /// What an agent must be able to do to take an order under these safeguards. Held guests are not ordered at all.
-    pub(crate) fn required_capabilities(&self) -> Vec<String> {
-        if self.users.is_empty() { Vec::new() } else { vec![PROTECTED_USERS.to_owned()] }
+    /// What an agent must be able to do to take an order with these options under these safeguards. Held guests are not
+    /// ordered at all.
+    pub(crate) fn capabilities_for(&self, logoff: &Logoff) -> impl Iterator<Item = &'static str> + use<> {
+        let protects = (!self.users.is_empty()).then_some(PROTECTED_USERS);
+        protects.into_iter().chain(logoff.required_capabilities())
+    }
+
+    /// What holds this guest, if anything does.
+    pub(crate) fn hold(&self, guest: &GuestId) -> Option<&Hold> {
+        self.holds.get(guest).map(|(hold, _)| hold)
     }
 
     /// How a task of this guest ends at once, if the guest is held.
     pub(crate) fn verdict(&self, guest: &GuestId) -> Option<Verdict> {
-        let (hold, _) = self.holds.get(guest)?;
+        let hold = self.hold(guest)?;
         let why = format!("held by {}: {}", hold.by, hold.reason);
         Some(Verdict::new(Outcome::Skipped, StatusCode::Ok, Reason::Held, why))
     }
@@ -170,7 +178,7 @@ impl Core {
 
     /// Whether a guest is held.
     pub fn is_held(&self, guest: &GuestId) -> bool {
-        self.guard.holds.contains_key(guest)
+        self.guard.hold(guest).is_some()
     }
 
     /// Protects users, and returns all that are protected. It makes things safer, so it does not wait for the store.

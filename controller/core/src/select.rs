@@ -202,11 +202,7 @@ fn fate(
         return left_out(Outcome::Refused, StatusCode::Unexpected, Reason::Conflict, why);
     }
     match (guest.power, spec.not_running) {
-        (PowerState::Running | PowerState::Unknown, _) => {
-            let note =
-                if host.session.is_some() { String::new() } else { "its host is not connected".into() };
-            (None, note)
-        }
+        (PowerState::Running | PowerState::Unknown, _) => (None, note(spec, guard, host)),
         // Its users are still logged on, in memory: leaving it out silently would call a full guest empty.
         (PowerState::Paused, _) => left_out(
             Outcome::Refused,
@@ -227,6 +223,15 @@ fn fate(
             "the guest is not running".into(),
         ),
     }
+}
+
+/// What to know of a guest that is in: whether its agent can be reached, and whether it would take the order.
+fn note(spec: &OperationSpec, guard: &Guard, host: &Host) -> String {
+    let lacks = host.lacks(guard.capabilities_for(&spec.logoff));
+    if !lacks.is_empty() {
+        return format!("its agent does not know {} and will refuse; upgrade it", lacks.join(", "));
+    }
+    if host.session.is_some() { String::new() } else { "its host is not connected".into() }
 }
 
 fn left_out(outcome: Outcome, code: StatusCode, reason: Reason, why: String) -> (Option<Verdict>, String) {

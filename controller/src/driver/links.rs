@@ -80,6 +80,7 @@ pub(super) fn on_the_wire(frame: Frame) -> AttachResponse {
         Frame::Cancel(cancel) => Message::Cancel(cancel.into()),
         Frame::Acknowledge(sequence) => Message::Acknowledgement(Acknowledgement { sequence }),
         Frame::SendInventory => Message::Inventory(InventoryQuery {}),
+        Frame::Drain(ask) => Message::Drain(ask.into()),
         Frame::Safeguards(safeguards) => Message::Safeguards((*safeguards).clone().into()),
     };
     AttachResponse { message: Some(message) }

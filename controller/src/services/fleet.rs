@@ -1,5 +1,6 @@
 //! `FleetService`.
 
+mod drains;
 mod inventory;
 mod safeguards;
 
@@ -9,8 +10,10 @@ use crate::driver::Handle;
 use crate::peer::require_operator;
 use crate::sessions::Queries;
 use curfew_controller_core::{Core, FleetError};
+use curfew_proto::convert::session_filter;
 use curfew_proto::v1;
 use curfew_proto::v1::fleet_service_server::FleetService;
+use curfew_types::SessionFilter;
 use curfew_types::label::Labels;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -41,6 +44,7 @@ impl Fleet {
     async fn list_sessions(&self, request: v1::ListSessionsRequest) -> Result<SessionsStream, Error> {
         let filter = Filter::new(&request.label_selector, &request.hosts, &request.guests)?;
         let timeout_ms = timeout_ms("timeout", request.timeout)?;
+        let meant = session_filter("filter", request.filter)?;
         let look = move |core: &mut Core, _| core.guests(None, usize::MAX, |guest| filter.wants(guest));
         let guests = self.handle.ask_safer(look).await?.value;
         if guests.is_empty() {
@@ -51,18 +55,21 @@ impl Fleet {
         let (tx, rx) = mpsc::channel(ANSWER_QUEUE);
         let asking = Asking { handle: self.handle.clone(), queries: self.queries.clone(), timeout_ms, tx };
         tokio::spawn(asking.run(guests));
-        Ok(ReceiverStream::new(rx).map(|heard| Ok(listed(heard))).boxed())
+        Ok(ReceiverStream::new(rx).map(move |heard| Ok(listed(heard, &meant))).boxed())
     }
 }
 
-fn listed(heard: Heard) -> v1::ListSessionsResponse {
-    let Heard { view, code, message, sessions } = heard;
+fn listed(heard: Heard, meant: &SessionFilter) -> v1::ListSessionsResponse {
+    let Heard { view, code, message, mut sessions, listed } = heard;
+    let all = sessions.len();
+    sessions.retain(|session| listed.mismatch(meant, session).is_none());
     v1::ListSessionsResponse {
         guest_id: view.guest.id.to_string(),
         guest_name: view.guest.name.clone(),
         host: view.host.to_string(),
         status: Some(code.into()),
         message,
+        left_out_count: u32::try_from(all - sessions.len()).unwrap_or(u32::MAX),
         sessions,
     }
 }
@@ -224,6 +231,30 @@ impl FleetService for Fleet {
     ) -> Result<Response<v1::ListProtectedUsersResponse>, Status> {
         require_operator(&request)?;
         Ok(Response::new(self.list_protected().await?))
+    }
+
+    async fn drain_guest(
+        &self,
+        request: Request<v1::DrainGuestRequest>,
+    ) -> Result<Response<v1::DrainGuestResponse>, Status> {
+        let by = require_operator(&request)?;
+        Ok(Response::new(self.drain(by, request.into_inner()).await?))
+    }
+
+    async fn undrain_guest(
+        &self,
+        request: Request<v1::UndrainGuestRequest>,
+    ) -> Result<Response<v1::UndrainGuestResponse>, Status> {
+        let by = require_operator(&request)?;
+        Ok(Response::new(self.undrain(by, request.into_inner()).await?))
+    }
+
+    async fn list_drains(
+        &self,
+        request: Request<v1::ListDrainsRequest>,
+    ) -> Result<Response<v1::ListDrainsResponse>, Status> {
+        require_operator(&request)?;
+        Ok(Response::new(self.list_drains(request.into_inner()).await?))
     }
 
     async fn freeze(

@@ -1,13 +1,15 @@
 //! Asking the agents who is logged on, for as many guests as a call is about.
 
 use super::Error;
+use crate::clock;
 use crate::driver::{Handle, Unavailable};
 use crate::sessions::Queries;
 use curfew_controller_core::fleet::GuestView;
 use curfew_proto::agent::v1::{AttachResponse, SessionsAnswer, SessionsQuery, attach_response};
-use curfew_proto::convert::milliseconds;
+use curfew_proto::convert::{duration, milliseconds, timestamp, wall_time};
 use curfew_proto::v1;
-use curfew_types::{GuestId, HostName, PowerState, StatusCode};
+use curfew_types::filter::IDLE_MAX_MS;
+use curfew_types::{GuestId, HostName, Mismatch, PowerState, Session, SessionFilter, StatusCode, WallTime};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +52,26 @@ pub(super) struct Heard {
     /// The same in words; empty when there is nothing to say.
     pub(super) message: String,
     pub(super) sessions: Vec<v1::Session>,
+    /// When they were listed.
+    pub(super) listed: Listed,
+}
+
+/// The moment of a listing, on both wall clocks: a guest's is often wrong.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Listed {
+    guest: WallTime,
+    here: WallTime,
+}
+
+impl Listed {
+    /// Why a filter does not mean a session. One that this version cannot read is not hidden from anybody: it fits.
+    pub(super) fn mismatch(self, filter: &SessionFilter, session: &v1::Session) -> Option<Mismatch> {
+        if filter.is_everybody() {
+            return None;
+        }
+        let session = Session::try_from(session.clone()).ok()?;
+        filter.check(&session, self.guest, self.here).err()
+    }
 }
 
 impl Asking {
@@ -60,7 +82,7 @@ impl Asking {
         let mut by_host: BTreeMap<HostName, Vec<GuestId>> = BTreeMap::new();
         for view in guests {
             match unaskable(&view) {
-                Some((code, why)) => self.tell(view, code, why.into(), Vec::new()).await,
+                Some((code, why)) => self.tell(view, code, why.into()).await,
                 None => {
                     by_host.entry(view.host.clone()).or_default().push(view.guest.id.clone());
                     open.insert(view.guest.id.clone(), view);
@@ -72,7 +94,7 @@ impl Asking {
                 if !self.ask(query.number, &host, ids).await.unwrap_or(false) {
                     for view in ids.iter().filter_map(|id| open.remove(id)) {
                         let why = "its host is not connected any more, or is too far behind";
-                        self.tell(view, StatusCode::AdditionsNotAvail, why.into(), Vec::new()).await;
+                        self.tell(view, StatusCode::AdditionsNotAvail, why.into()).await;
                     }
                 }
             }
@@ -92,7 +114,7 @@ impl Asking {
         }
         for view in open.into_values() {
             let why = "neither the guest nor its host answered in time";
-            self.tell(view, StatusCode::TimedOut, why.into(), Vec::new()).await;
+            self.tell(view, StatusCode::TimedOut, why.into()).await;
         }
     }
 
@@ -117,12 +139,31 @@ impl Asking {
             .status
             .and_then(|status| StatusCode::try_from(status).ok())
             .unwrap_or(StatusCode::Unexpected);
-        self.tell(view, code, answer.message, answer.sessions).await;
+        let here = clock::now().wall;
+        // An agent of an older version does not say: its guests' clocks are taken for right.
+        let listed = Listed { guest: answer.clock.as_ref().map_or(here, wall_time), here };
+        let SessionsAnswer { message, sessions, .. } = answer;
+        let sessions = sessions.into_iter().map(printable).collect();
+        self.pass_on(Heard { view, code, message, sessions, listed }).await;
     }
 
-    async fn tell(&self, view: GuestView, code: StatusCode, message: String, sessions: Vec<v1::Session>) {
+    /// Says of a guest that nothing is known of its sessions.
+    async fn tell(&self, view: GuestView, code: StatusCode, message: String) {
+        self.pass_on(Heard { view, code, message, sessions: Vec::new(), listed: Listed::default() }).await;
+    }
+
+    async fn pass_on(&self, heard: Heard) {
         // Somebody who has gone is noticed by `closed`.
-        let _ = self.tx.send(Heard { view, code, message, sessions }).await;
+        let _ = self.tx.send(heard).await;
+    }
+}
+
+/// A session with times that every client can print, whatever its guest claims.
+fn printable(session: v1::Session) -> v1::Session {
+    v1::Session {
+        begin_time: session.begin_time.map(|at| timestamp(wall_time(&at))),
+        idle: session.idle.and_then(|idle| milliseconds(&idle)).map(|ms| duration(ms.min(IDLE_MAX_MS))),
+        ..session
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A watcher holds a revision, not a queue: however slow it is, the next message is the state as it is then.
 
-use super::{Error, present};
+use super::{Error, page, present};
 use crate::driver::Handle;
 use crate::store::{Store, TaskQuery};
 use curfew_proto::v1;
@@ -15,8 +15,8 @@ use tonic::Status;
 
 /// Changes within this time go into one message: well under the 200 ms within which a watcher is to see them.
 pub(super) const COALESCE: Duration = Duration::from_millis(100);
-/// Most tasks in one message: about 400 bytes each, far below the message limit of 4 MiB.
-const TASKS_MAX: usize = 2000;
+/// Most tasks that are read of the store at a time, about 400 bytes each where few people are logged on.
+const TASKS_AT_A_TIME: u32 = 2000;
 /// Messages that wait for a slow watcher.
 const QUEUE: usize = 2;
 
@@ -111,12 +111,12 @@ impl Watcher {
         let operation = present::stored_operation(row);
         let mut from = 0;
         while self.include_tasks && unseen && !self.tx.is_closed() {
-            let limit = u32::try_from(TASKS_MAX).unwrap_or(u32::MAX);
-            let page = self.store.tasks(self.id, &TaskQuery { from, limit, ..TaskQuery::default() }).await?;
+            let query = TaskQuery { from, limit: TASKS_AT_A_TIME, ..TaskQuery::default() };
+            let page = self.store.tasks(self.id, &query).await?;
             from = page.items.last().map_or(from, |task| task.index + 1);
             let tasks =
                 page.items.into_iter().map(|task| present::stored_task(self.id, task, None)).collect();
-            self.send_one(operation.clone(), tasks).await;
+            self.send(operation.clone(), tasks).await;
             if !page.more {
                 return Ok(true);
             }
@@ -127,8 +127,12 @@ impl Watcher {
 
     /// Sends tasks in as many messages as they need, at least one.
     async fn send(&self, operation: v1::Operation, mut tasks: Vec<v1::Task>) {
-        while tasks.len() > TASKS_MAX {
-            let rest = tasks.split_off(TASKS_MAX);
+        loop {
+            let fitting = page::fitting(&tasks);
+            if fitting >= tasks.len() {
+                break;
+            }
+            let rest = tasks.split_off(fitting);
             self.send_one(operation.clone(), std::mem::replace(&mut tasks, rest)).await;
         }
         self.send_one(operation, tasks).await;

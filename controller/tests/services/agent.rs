@@ -9,9 +9,14 @@ use curfew_proto::v1;
 use curfew_types::agent::{
     Cancel, Finding, Hello, LedgerMark, Order, OrderedTask, Report, Safeguards, SafeguardsMark,
 };
-use curfew_types::{OperationId, Outcome, Reason, StatusCode, Verdict};
+use curfew_types::outcome::{RESULTS_MAX, SESSION_WHY_MAX};
+use curfew_types::session::USER_MAX;
+use curfew_types::{
+    Drain, DrainAsk, DrainOwner, DrainState, DrainWish, OperationId, Outcome, Reason, SessionCounts,
+    SessionFate, SessionResult, StatusCode, Verdict, WallTime,
+};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -20,6 +25,8 @@ use tokio_stream::wrappers::ReceiverStream;
 pub(crate) enum Does {
     Succeed,
     Fail,
+    /// Each guest had as many sessions as a verdict tells, with as much to say of each.
+    SucceedWithMany,
     Nothing,
 }
 
@@ -31,9 +38,20 @@ pub(crate) struct State {
     pub(crate) guests: u32,
     /// Who is logged on to every guest.
     pub(crate) users: Vec<&'static str>,
+    /// Sessions of every guest, beside those of the users, and what its clock shows when it is asked.
+    pub(crate) sessions: Vec<v1::Session>,
+    pub(crate) clock: Option<WallTime>,
+    /// Options that it knows.
+    knows: Vec<&'static str>,
+    /// All drains of its guests, and what it has been asked about them.
+    pub(crate) drains: Vec<Drain>,
+    pub(crate) asked: Vec<DrainAsk>,
+    /// How a new drain stands; `None`: it does nothing about what it is asked.
+    pub(crate) drains_so: Option<DrainState>,
     pub(crate) safeguards: Safeguards,
     /// Tasks that were taken back.
     pub(crate) cancelled: usize,
+    pub(crate) ordered: Vec<Order>,
     confirmed: SafeguardsMark,
     outbox: Vec<Finding>,
     acknowledged: u64,
@@ -55,14 +73,26 @@ impl Drop for Agent {
 
 impl Agent {
     /// `dial` tells where the controller is now.
-    pub(crate) fn start(host: &str, guests: u32, dial: impl Fn() -> Dial + Send + Sync + 'static) -> Agent {
+    pub(crate) fn start(
+        host: &str,
+        guests: u32,
+        knows: &[&'static str],
+        dial: impl Fn() -> Dial + Send + Sync + 'static,
+    ) -> Agent {
         let state = State {
             does: Does::Succeed,
             confirms: true,
             guests,
             users: Vec::new(),
+            sessions: Vec::new(),
+            clock: None,
+            knows: knows.to_vec(),
+            drains: Vec::new(),
+            asked: Vec::new(),
+            drains_so: Some(DrainState::InForce),
             safeguards: Safeguards::default(),
             cancelled: 0,
+            ordered: Vec::new(),
             confirmed: SafeguardsMark::default(),
             outbox: Vec::new(),
             acknowledged: 0,
@@ -108,7 +138,7 @@ async fn attach(host: &str, state: &Mutex<State>, dial: &Dial, nudged: &mut mpsc
                 let state = &mut state.lock().expect("the state");
                 let mark = if state.confirms { state.safeguards.mark } else { state.confirmed };
                 state.confirmed = mark;
-                vec![report(state), inventory(host, state)]
+                vec![drains(state), inventory(host, state)]
             }
         };
         for message in said {
@@ -122,7 +152,7 @@ fn hello(host: &str, state: &Mutex<State>) -> wire::Hello {
     let hello = Hello {
         ledger: ledger(&state),
         epoch_seen: 0,
-        capabilities: Vec::new(),
+        capabilities: state.knows.iter().map(|name| (*name).to_owned()).collect(),
         unfinished: Vec::new(),
         first_pending_sequence: state.acknowledged + 1,
         inventory_digest: 0,
@@ -141,9 +171,18 @@ fn heard(
     message: wire::AttachResponse,
 ) -> Result<Vec<Up>, Box<dyn std::error::Error + Send + Sync>> {
     Ok(match message.message {
-        Some(Down::Welcome(_) | Down::Inventory(_)) => vec![inventory(host, state)],
+        Some(Down::Welcome(_)) => vec![drains(state), inventory(host, state)],
+        Some(Down::Inventory(_)) => vec![inventory(host, state)],
+        Some(Down::Drain(request)) => {
+            let ask = DrainAsk::try_from(request)?;
+            state.asked.push(ask.clone());
+            let Some(stands) = state.drains_so else { return Ok(Vec::new()) };
+            take_wish(state, ask, stands);
+            vec![drains(state)]
+        }
         Some(Down::Order(order)) => {
             let order: Order = order.try_into()?;
+            state.ordered.push(order.clone());
             let verdict = match state.does {
                 Does::Succeed => {
                     Verdict::new(Outcome::Succeeded, StatusCode::Ok, Reason::SessionsEnded, "1 session ended")
@@ -151,6 +190,7 @@ fn heard(
                 Does::Fail => {
                     Verdict::new(Outcome::Failed, StatusCode::Unexpected, Reason::ProviderFailed, "it broke")
                 }
+                Does::SucceedWithMany => with_many(),
                 Does::Nothing => return Ok(Vec::new()),
             };
             finish(state, order.operation, order.tasks, &verdict)
@@ -183,13 +223,27 @@ fn heard(
                     guest_id,
                     status: Some(StatusCode::Ok.into()),
                     message: String::new(),
-                    sessions: state.users.iter().map(session).collect(),
+                    sessions: state.users.iter().map(session).chain(state.sessions.clone()).collect(),
+                    clock: state.clock.map(curfew_proto::convert::timestamp),
                 })
             };
             query.guest_ids.into_iter().map(answer).collect()
         }
         Some(Down::Heartbeat(_)) | None => Vec::new(),
     })
+}
+
+fn with_many() -> Verdict {
+    let result = |number: usize| SessionResult {
+        id: number.to_string(),
+        user: "u".repeat(USER_MAX),
+        fate: SessionFate::Ended,
+        notices: 1,
+        why: "w".repeat(SESSION_WHY_MAX),
+    };
+    let counts = SessionCounts { found: 100, ended: 100, ..SessionCounts::default() };
+    Verdict::new(Outcome::Succeeded, StatusCode::Ok, Reason::SessionsEnded, "100 sessions ended")
+        .with_sessions(counts, (0..RESULTS_MAX).map(result).collect())
 }
 
 fn finish(state: &mut State, operation: OperationId, tasks: Vec<OrderedTask>, verdict: &Verdict) -> Vec<Up> {
@@ -204,18 +258,45 @@ fn finish(state: &mut State, operation: OperationId, tasks: Vec<OrderedTask>, ve
     vec![report(state)]
 }
 
+/// The wall clock of the machine.
+pub(crate) fn now() -> WallTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time");
+    WallTime(i64::try_from(since.as_millis()).expect("a time"))
+}
+
+fn take_wish(state: &mut State, ask: DrainAsk, stands: DrainState) {
+    match ask.what {
+        DrainWish::Set { for_ms, by, reason } => {
+            state.drains.retain(|drain| drain.guest != ask.guest || drain.owner != DrainOwner::Hand);
+            let problem = if stands == DrainState::Pending { "the guest does not answer" } else { "" }.into();
+            let (owner, until) = (DrainOwner::Hand, now().plus(for_ms));
+            state.drains.push(Drain { guest: ask.guest, owner, until, by, reason, state: stands, problem });
+        }
+        DrainWish::Lift(owner) => {
+            state.drains.retain(|drain| drain.guest != ask.guest || drain.owner != owner);
+        }
+        DrainWish::LiftAll => state.drains.retain(|drain| drain.guest != ask.guest),
+    }
+}
+
 /// Everything that is not acknowledged, and the safeguards in force.
 fn report(state: &State) -> Up {
-    Up::Report(
-        Report {
-            progress: Vec::new(),
-            first_sequence: state.acknowledged + 1,
-            findings: state.outbox.clone(),
-            ledger: ledger(state),
-            safeguards: state.confirmed,
-        }
-        .into(),
-    )
+    Up::Report(to_report(state).into())
+}
+
+/// The same with all drains.
+fn drains(state: &State) -> Up {
+    Up::Report(Report { drains: Some(state.drains.clone()), ..to_report(state) }.into())
+}
+
+fn to_report(state: &State) -> Report {
+    Report {
+        first_sequence: state.acknowledged + 1,
+        findings: state.outbox.clone(),
+        ledger: ledger(state),
+        safeguards: state.confirmed,
+        ..Report::default()
+    }
 }
 
 fn inventory(host: &str, state: &State) -> Up {

@@ -184,12 +184,18 @@ impl Rig {
         (OperationServiceClient::new(channel.clone()), FleetServiceClient::new(channel))
     }
 
-    /// An agent, once its guests are known.
+    /// An agent of today's, once its guests are known.
     pub(crate) async fn agent(&self, host: &str, guests: u32) -> Agent {
+        let knows = ["session_filters", "notice", "force", "drain", "protected_users"];
+        self.agent_knowing(host, guests, &knows).await
+    }
+
+    /// An agent that knows these options.
+    pub(crate) async fn agent_knowing(&self, host: &str, guests: u32, knows: &[&'static str]) -> Agent {
         let issued = self.authority.issue_agent(&host.parse().expect("a name")).expect("a certificate");
         let endpoint = self.endpoint.clone();
         let authority = self.authority.certificate_pem().to_owned();
-        let agent = Agent::start(host, guests, move || {
+        let agent = Agent::start(host, guests, knows, move || {
             let endpoint = endpoint.lock().expect("the endpoint").clone();
             Dial::new(&endpoint, credentials(&authority, &issued)).expect("a dial")
         });

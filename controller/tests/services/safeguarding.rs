@@ -239,6 +239,9 @@ async fn only_operators_may_protect_or_steer() {
         fleet.freeze(freeze("a", true)),
         fleet.unfreeze(v1::UnfreezeRequest {}),
         fleet.get_freeze(v1::GetFreezeRequest {}),
+        fleet.drain_guest(v1::DrainGuestRequest::default()),
+        fleet.undrain_guest(v1::UndrainGuestRequest::default()),
+        fleet.list_drains(v1::ListDrainsRequest::default()),
         operations.pause_operation(v1::PauseOperationRequest::default()),
         operations.resume_operation(v1::ResumeOperationRequest::default()),
         operations.promote_operation(v1::PromoteOperationRequest::default()),
@@ -246,5 +249,5 @@ async fn only_operators_may_protect_or_steer() {
         operations.reject_operation(v1::RejectOperationRequest::default()),
         operations.retry_operation(v1::RetryOperationRequest::default()),
     );
-    assert_eq!(codes, [Some(Code::PermissionDenied); 15]);
+    assert_eq!(codes, [Some(Code::PermissionDenied); 18]);
 }

@@ -2,10 +2,10 @@
 
 use curfew_controller_core::record::{Record, Started, TargetGuest, TargetHost};
 use curfew_types::operation::{EventKind, OperationEvent, Standing};
-use curfew_types::outcome::RemainingSession;
 use curfew_types::{
-    Budgets, GuestId, HostName, OperationId, OperationSpec, OperationState, Outcome, Reason, Selection,
-    SessionCounts, StatusCode, Verdict, WallTime,
+    Budgets, DrainFor, GuestId, HostName, Logoff, Notice, OperationId, OperationSpec, OperationState,
+    Outcome, Reason, Selection, SessionCounts, SessionFate, SessionFilter, SessionResult, StateFilter,
+    StatusCode, Verdict, WallTime,
 };
 
 /// When everything here begins.
@@ -60,6 +60,10 @@ pub(crate) fn started(number: u64, guests: &[u32]) -> Started {
     spec.request_id = Some(format!("request-{number}"));
     spec.reason = "maintenance".into();
     spec.annotations.insert("ticket".into(), number.to_string());
+    // Every second one says how people are logged off.
+    if number % 2 == 1 {
+        spec.logoff = logoff(number);
+    }
     Started {
         id: operation_id(number),
         spec,
@@ -70,6 +74,23 @@ pub(crate) fn started(number: u64, guests: &[u32]) -> Started {
         seed: u64::MAX / 3 + number,
         standing: Standing::running(Budgets::default()),
         hosts,
+    }
+}
+
+/// Every option there is.
+fn logoff(number: u64) -> Logoff {
+    let glob = |text: &str| text.parse().expect("a pattern");
+    Logoff {
+        sessions: SessionFilter {
+            users: vec![glob("CORP\\*")],
+            exclude_users: vec![glob("svc-*"), glob("eve@desk.example")],
+            state: Some(StateFilter::Disconnected),
+            idle_at_least_ms: Some(number),
+            logged_on_before: Some(BEGIN),
+        },
+        notice: Some(Notice { text: "in {minutes} min".into(), grace_ms: 600_000, repeat_ms: Some(60_000) }),
+        force_after_ms: Some(120_000),
+        drain: Some(if number % 4 == 1 { DrainFor::TheTask } else { DrainFor::Ms(3_600_000) }),
     }
 }
 
@@ -145,7 +166,15 @@ pub(crate) fn verdict(number: u8) -> Verdict {
         Outcome::Skipped => (StatusCode::Ok, Reason::DeadlineBeforeStart),
     };
     let sessions = SessionCounts { found: u32::from(number), remaining: 1, ..SessionCounts::default() };
-    let remaining = vec![RemainingSession { id: number.to_string(), user: "bob".into() }];
+    // Some with the words of a remaining session, some with every fate, some with as many sessions as are kept.
+    let result = |place: u8| SessionResult {
+        id: place.to_string(),
+        user: "CORP\\bob".into(),
+        fate: SessionFate::ALL[usize::from(place) % SessionFate::ALL.len()],
+        notices: u32::from(place % 3),
+        why: if place == 0 { "held by vim, sleep".into() } else { String::new() },
+    };
+    let results = (0..[1, 6, 0, 100][usize::from(number) % 4]).map(result).collect();
     Verdict::new(Outcome::ALL[usize::from(number) % 9], code, reason, format!("case {number}"))
-        .with_sessions(sessions, remaining)
+        .with_sessions(sessions, results)
 }

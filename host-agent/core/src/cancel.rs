@@ -32,7 +32,7 @@ impl Core {
             // What it did is not known yet; its answer decides which of the three words is true.
             return;
         }
-        let any_asked = run.acting.as_ref().is_some_and(crate::run::Acting::any_asked);
+        let any_asked = run.acting.as_ref().is_some_and(crate::acting::Acting::any_asked);
         if !any_asked {
             let verdict = verdicts::stopped(run);
             self.finish(now, id, verdict, false);

@@ -2,6 +2,7 @@
 
 use crate::action::Action;
 use crate::call::Request;
+use crate::drains::Drains;
 use crate::event::Event;
 use crate::follow_up::FollowUp;
 use crate::ledger::Entry;
@@ -64,6 +65,29 @@ pub enum PlantedBug {
     IgnoresProtection,
     /// Safeguards are confirmed when they come in, while something that goes against them is on its way (invariant 6).
     ConfirmsSafeguardsEarly,
+    /// Users whom the request excludes are logged off all the same (invariant 6).
+    IgnoresExcludedUsers,
+    /// Notices are not written down before they are shown: after a crash people are told too often.
+    TellsWithoutWriting,
+    /// What does not end by itself is killed although nobody asked for that.
+    ForcesUnasked,
+    /// Drains are not written down: after a crash nobody lifts them (invariant 8).
+    DrainsWithoutWriting,
+    /// Drains do not end by themselves (invariant 8).
+    IgnoresDrainExpiry,
+}
+
+/// Who asked for a call, and gets its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// A run.
+    Run(TaskId),
+    /// A task's follow-up.
+    FollowUp(TaskId),
+    /// The guest's drains.
+    Drains(GuestId),
+    /// Nobody waits for it.
+    Nobody,
 }
 
 /// An outcome that is remembered, so that a repeated order finds its task.
@@ -104,8 +128,9 @@ pub struct Core {
     pub(crate) acknowledged: u64,
     pub(crate) stopping: bool,
     pub(crate) guarding: Guarding,
-    /// Which task a call that is out belongs to, and whether it is a follow-up's.
-    pub(crate) calls: HashMap<u64, (TaskId, bool)>,
+    pub(crate) drains: Drains,
+    /// Who asked for the calls that are out.
+    pub(crate) calls: HashMap<u64, Caller>,
     next_call: u64,
     /// Calls made since the last turn ended: they go out with it, so empty between turns.
     calls_of_turn: Vec<Call>,
@@ -133,6 +158,7 @@ impl Core {
             acknowledged: 0,
             stopping: false,
             guarding: Guarding::default(),
+            drains: Drains::default(),
             calls: HashMap::new(),
             next_call: 1,
             calls_of_turn: Vec::new(),
@@ -156,22 +182,41 @@ impl Core {
             Event::Safeguarded(safeguards) => self.handle_safeguards(now, safeguards),
             Event::Acknowledged(sequence) => self.handle_acknowledged(now, sequence),
             Event::Listed { call, result } => match self.calls.remove(&call) {
-                Some((task, false)) => self.run_listed(now, task, call, result),
-                Some((task, true)) => self.follow_up_listed(now, task, result),
-                None => {}
+                Some(Caller::Run(task)) => self.run_listed(now, task, call, result),
+                Some(Caller::FollowUp(task)) => self.follow_up_listed(now, task, result),
+                Some(Caller::Drains(_) | Caller::Nobody) | None => {}
             },
             Event::Ended { call, result } => {
-                if let Some((task, false)) = self.calls.remove(&call) {
+                if let Some(Caller::Run(task)) = self.calls.remove(&call) {
                     self.run_ended(now, task, call, result);
                 }
             }
+            Event::Notified { call, result } => {
+                if let Some(Caller::Run(task)) = self.calls.remove(&call) {
+                    self.run_notified(now, task, call, result);
+                }
+            }
+            Event::Drained { call, result } => {
+                if let Some(Caller::Drains(guest)) = self.calls.remove(&call) {
+                    self.drained(now, &guest, result);
+                }
+            }
+            Event::Undrained { call, result } => {
+                if let Some(Caller::Drains(guest)) = self.calls.remove(&call) {
+                    self.undrained(now, &guest, result);
+                }
+            }
+            Event::DrainAsked(ask) => self.handle_drain_ask(now, ask),
             Event::Tick => {}
         }
     }
 
     /// Ends the turn: whose moment has come goes on, and what there is to say is put into reports.
     pub fn end_turn(&mut self, now: Now) {
+        self.drains_due(now);
         self.advance_due(now);
+        // A run that ended may have left a drain behind, and one that began may want one.
+        self.drains_due(now);
         self.follow_up_due(now);
         self.confirm_safeguards(now);
         self.release_calls(now);
@@ -181,7 +226,12 @@ impl Core {
         if self.resend_at.is_some_and(|at| at <= now.mono) {
             self.outbox.rewind();
         }
-        while self.outbox.has_unsent() || !self.progress.is_empty() || self.guarding.untold {
+        while self.outbox.has_unsent()
+            || !self.progress.is_empty()
+            || self.guarding.untold
+            || self.drains.untold
+        {
+            let drains = std::mem::take(&mut self.drains.untold).then(|| self.drains.shown());
             let (first_sequence, findings) = self.outbox.take_unsent();
             let progress = std::mem::take(&mut self.progress).into_values().collect();
             self.guarding.untold = false;
@@ -191,6 +241,7 @@ impl Core {
                 findings,
                 ledger: self.mark,
                 safeguards: self.guarding.in_force,
+                drains,
             }));
         }
         // Counted from the oldest finding that is out: reports of progress must not put it off.
@@ -209,13 +260,16 @@ impl Core {
     /// When the core wants a [`Event::Tick`] at the latest, and why.
     pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
         let runs = self.runs.values().map(|run| match (run.call, run.phase) {
-            (Some(_), _) | (None, Phase::Waiting) => (run.deadline, "a task's time is over"),
+            (Some(_), _) | (None, Phase::Waiting | Phase::Draining) => {
+                (run.deadline, "a task's time is over")
+            }
             (None, _) => (run.next.min(run.deadline), "a task goes on"),
         });
         let follow_ups = self.follow_ups.values().filter_map(FollowUp::timeout);
         let resend =
             self.resend_at.filter(|_| self.connected).map(|at| (at, "findings were not acknowledged"));
-        runs.chain(follow_ups).chain(resend).chain(self.guarding.timeout()).min()
+        let drains = self.drains.timeout();
+        runs.chain(follow_ups).chain(resend).chain(self.guarding.timeout()).chain(drains).min()
     }
 
     /// What to say first on a new stream.
@@ -244,7 +298,7 @@ impl Core {
         self.stopping = true;
     }
 
-    /// Whether no task is on its way.
+    /// Whether no task is on its way. Drains go on: the guests end them by themselves, and so does the next process.
     pub fn is_idle(&self) -> bool {
         self.runs.is_empty()
     }
@@ -267,17 +321,10 @@ impl Core {
         self.push(Action::Write(entry));
     }
 
-    pub(crate) fn call(
-        &mut self,
-        task: TaskId,
-        is_follow_up: bool,
-        guest: GuestId,
-        request: Request,
-        until: Mono,
-    ) -> u64 {
+    pub(crate) fn call(&mut self, caller: Caller, guest: GuestId, request: Request, until: Mono) -> u64 {
         let call = self.next_call;
         self.next_call += 1;
-        self.calls.insert(call, (task, is_follow_up));
+        self.calls.insert(call, caller);
         self.calls_of_turn.push(Call { call, guest, request, until });
         call
     }
@@ -292,13 +339,23 @@ impl Core {
 
     /// Notes where a task stands, for the next report.
     pub(crate) fn tell_progress(&mut self, id: TaskId) {
-        let Some(run) = self.runs.get(&id) else { return };
+        let Some(run) = self.runs.get_mut(&id) else { return };
         let (stage, sessions) = (run.stage(), run.counts());
+        run.progress_told = Some((stage, sessions));
         self.progress.insert(id, TaskProgress { operation: id.operation, index: id.index, stage, sessions });
+    }
+
+    /// The same, if it is news.
+    pub(crate) fn tell_changed_progress(&mut self, id: TaskId) {
+        let is_news = |run: &Run| run.progress_told != Some((run.stage(), run.counts()));
+        if self.runs.get(&id).is_some_and(is_news) {
+            self.tell_progress(id);
+        }
     }
 
     /// Gives a task its outcome, and the guest to the next task.
     pub(crate) fn finish(&mut self, now: Now, id: TaskId, verdict: Verdict, follow_up: bool) {
+        self.call_off(now, id, &verdict);
         let Some(run) = self.runs.remove(&id) else { return };
         if let Some(call) = run.call {
             self.calls.remove(&call);
@@ -306,6 +363,7 @@ impl Core {
             self.calls_of_turn.retain(|made| made.call != call);
         }
         self.progress.remove(&id);
+        self.end_drain_of(now, id, &run, &verdict);
         self.conclude(now, id, run.guest.clone(), verdict, follow_up);
         if follow_up {
             self.follow_ups.insert(id, FollowUp::after(now, &self.settings, &run));
@@ -354,11 +412,18 @@ impl Core {
         }
     }
 
-    /// Lets a task that has its guest look who is logged on.
+    /// Lets a task that has its guest begin, or go on where a process before this one was.
     pub(crate) fn begin(&mut self, now: Now, id: TaskId) {
-        if let Some(run) = self.runs.get_mut(&id).filter(|run| run.phase == Phase::Waiting) {
-            run.phase = if run.acting.is_some() { Phase::Verifying } else { Phase::Looking };
-            run.next = now.mono;
+        let Some(run) = self.runs.get_mut(&id).filter(|run| run.phase == Phase::Waiting) else { return };
+        run.next = now.mono;
+        run.phase = match (&run.acting, &run.warning) {
+            (Some(_), _) => Phase::Verifying,
+            (None, Some(_)) => Phase::Warning,
+            (None, None) => Phase::Looking,
+        };
+        if run.phase == Phase::Looking && run.logoff.drain.is_some() && run.may_end(now.mono) {
+            run.phase = Phase::Draining;
+            self.begin_drain_of(now, id);
         }
     }
 
@@ -371,6 +436,7 @@ impl Core {
         }
         self.handle_acknowledged(now, acknowledged);
         self.outbox.rewind();
+        self.drains.untold = true;
         self.resend_at = (!self.outbox.is_empty()).then(|| now.mono.plus(RESEND_MS));
     }
 

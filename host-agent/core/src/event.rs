@@ -1,6 +1,7 @@
 //! What happens to the core from outside.
 
-use crate::call::{EndReply, Error, SessionList};
+use crate::call::{DrainReply, EndReply, Error, NoticeReply, SessionList, UndrainReply};
+use curfew_types::DrainAsk;
 use curfew_types::agent::{Cancel, Order, Safeguards};
 
 /// One thing that happened.
@@ -37,6 +38,29 @@ pub enum Event {
         /// Its answer.
         result: Result<EndReply, Error>,
     },
+    /// A provider answered a request to show a notice: one reply a session, in the order of the request.
+    Notified {
+        /// The call.
+        call: u64,
+        /// Its answer.
+        result: Result<Vec<NoticeReply>, Error>,
+    },
+    /// A provider answered a request to refuse new logons.
+    Drained {
+        /// The call.
+        call: u64,
+        /// Its answer.
+        result: Result<DrainReply, Error>,
+    },
+    /// A provider answered a request to allow new logons again.
+    Undrained {
+        /// The call.
+        call: u64,
+        /// Its answer.
+        result: Result<UndrainReply, Error>,
+    },
+    /// Somebody asks for a drain by hand, or lifts drains.
+    DrainAsked(DrainAsk),
     /// Time went by.
     Tick,
 }

@@ -1,9 +1,10 @@
 //! Looking again after an outcome that left a question open, and telling the answer as late news. It ends nobody.
 
-use crate::call::{Error, Request, SessionList};
-use crate::core::{Core, Settings};
+use crate::acting::Acting;
+use crate::call::{Error, Look, Request, SessionList};
+use crate::core::{Caller, Core, Settings};
 use crate::ledger::Entry;
-use crate::run::{Acting, Run};
+use crate::run::Run;
 use crate::verdicts;
 use curfew_types::agent::Finding;
 use curfew_types::{GuestId, Mono, Now, StatusCode, TaskId, Verdict};
@@ -67,7 +68,7 @@ impl Core {
             }
             let guest = follow_up.guest.clone();
             let until = now.mono.plus(self.settings.call_max_ms);
-            let call = self.call(id, true, guest, Request::List, until);
+            let call = self.call(Caller::FollowUp(id), guest, Request::List(Look { processes: true }), until);
             if let Some(follow_up) = self.follow_ups.get_mut(&id) {
                 follow_up.call = Some(call);
             }

@@ -5,10 +5,13 @@ use crate::ledger::Entry;
 use crate::run::{Phase, Run, key};
 use crate::verdicts;
 use curfew_types::agent::{Finding, Order, OrderedTask, PROTECTED_USERS, SafeguardsMark};
+use curfew_types::logoff::{CAPABILITY_DRAIN, CAPABILITY_FILTERS, CAPABILITY_FORCE, CAPABILITY_NOTICE};
 use curfew_types::{GuestId, Mono, Now, Outcome, Reason, StatusCode, TaskId, Verdict};
+use std::sync::Arc;
 
 /// Options this agent knows, as an order names them. The plain logoff needs none.
-pub const CAPABILITIES: &[&str] = &[PROTECTED_USERS];
+pub const CAPABILITIES: &[&str] =
+    &[PROTECTED_USERS, CAPABILITY_FILTERS, CAPABILITY_NOTICE, CAPABILITY_FORCE, CAPABILITY_DRAIN];
 
 /// Most unfinished tasks: several operations over the largest inventory. Orders beyond are left unaccepted, and the
 /// controller says them again.
@@ -79,10 +82,12 @@ impl Core {
             at: now.mono,
             expires,
             task_timeout_ms: order.task_timeout_ms,
+            logoff: order.logoff.clone(),
             tasks: fresh.clone(),
         });
+        let logoff = Arc::new(order.logoff);
         for task in fresh {
-            let run = Run::new(task.guest, now.mono, expires, order.task_timeout_ms);
+            let run = Run::new(task.guest, now.mono, expires, order.task_timeout_ms, Arc::clone(&logoff));
             self.enqueue(now, key(operation, task.index), run);
         }
     }

@@ -3,9 +3,9 @@
 //! The shell keeps them in a file and hands them back at the next start. Entries are JSON, one a line, so that a
 //! person can read what an agent had promised.
 
-use crate::run::Target;
+use crate::acting::{LeftAlone, LeftEarly, Target};
 use curfew_types::agent::{Finding, OrderedTask, Safeguards};
-use curfew_types::{GuestId, Mono, OperationId, SessionKey, Verdict, WallTime};
+use curfew_types::{DrainOwner, GuestId, Logoff, Mono, OperationId, SessionKey, Verdict, WallTime};
 use serde::{Deserialize, Serialize};
 
 /// One entry.
@@ -38,6 +38,9 @@ pub enum Entry {
         expires: Mono,
         /// A task's time from the act moment, in milliseconds.
         task_timeout_ms: u64,
+        /// How people are logged off.
+        #[serde(default, skip_serializing_if = "is_plain")]
+        logoff: Logoff,
         /// The guests.
         tasks: Vec<OrderedTask>,
     },
@@ -53,9 +56,96 @@ pub enum Entry {
         guest_boot: String,
         /// The sessions that are to end.
         targets: Vec<Target>,
-        /// Sessions of protected users, which are left alone and are not new either.
+        /// How often later sessions have become targets, under a drain.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        additions: u32,
+        /// Sessions that were warned and have left.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        excluded: Vec<SessionKey>,
+        left_early: Vec<LeftEarly>,
+        /// Sessions that are no targets and are not new either.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left_alone: Vec<LeftAlone>,
+    },
+    /// Sessions are about to be told that they will be ended. Written before each notice, so that nobody is told more
+    /// often than was asked for.
+    Telling {
+        /// The operation.
+        operation: OperationId,
+        /// The task.
+        index: u32,
+        /// When.
+        at: Mono,
+        /// When the grace is over.
+        ends: Mono,
+        /// Who is told now.
+        told: Vec<Told>,
+    },
+    /// What became of a notice.
+    Shown {
+        /// The operation.
+        operation: OperationId,
+        /// The task.
+        index: u32,
+        /// Sessions that were shown it.
+        shown: Vec<SessionKey>,
+        /// Sessions that could not be shown it, and why.
+        unshown: Vec<(SessionKey, String)>,
+    },
+    /// Under a drain, sessions that began after the act moment are to end, too. Written before they are asked.
+    Added {
+        /// The operation.
+        operation: OperationId,
+        /// The task.
+        index: u32,
+        /// The sessions.
+        targets: Vec<Target>,
+    },
+    /// A target did not match the request any more when it was to be asked: it is left alone.
+    Unmatched {
+        /// The operation.
+        operation: OperationId,
+        /// The task.
+        index: u32,
+        /// The session.
+        session: SessionKey,
+    },
+    /// What does not end by itself is killed from now on. Written before the first is.
+    Forcing {
+        /// The operation.
+        operation: OperationId,
+        /// The task.
+        index: u32,
+        /// The sessions that are left.
+        targets: Vec<SessionKey>,
+    },
+    /// A guest is to refuse new logons; one of the same owner is replaced.
+    DrainBegun {
+        /// The guest.
+        guest: GuestId,
+        /// Whose it is.
+        owner: DrainOwner,
+        /// The boot of this machine, within which `ends` counts.
+        boot: String,
+        /// When it ends by itself.
+        ends: Mono,
+        /// The same on the wall clock, for other boots.
+        until: WallTime,
+        /// Who asked for it; empty for an operation's.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A drain is over. If it was the guest's last one, the guest is to take logons again.
+    DrainOver {
+        /// The guest.
+        guest: GuestId,
+        /// Whose it was.
+        owner: DrainOwner,
+    },
+    /// A guest without drains takes logons again, or is given up.
+    Undrained {
+        /// The guest.
+        guest: GuestId,
     },
     /// A task has its outcome, which stands in the outbox under `sequence`.
     Finished {
@@ -100,4 +190,22 @@ pub enum Entry {
         /// The number.
         sequence: u64,
     },
+}
+
+/// A session that is told something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Its whole identity.
+    pub session: SessionKey,
+    /// Whose it is, for reports.
+    pub user: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+fn is_plain(logoff: &Logoff) -> bool {
+    *logoff == Logoff::default()
 }

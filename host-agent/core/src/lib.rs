@@ -6,20 +6,24 @@
 // A new code, outcome or stage must be thought about wherever one is decided on.
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod acting;
 pub mod action;
 pub mod call;
 mod cancel;
 mod core;
+mod drains;
 pub mod event;
 mod follow_up;
 mod intake;
 pub mod ledger;
 mod outbox;
 mod recover;
+mod results;
 mod run;
 mod safeguards;
 mod steps;
 mod verdicts;
+mod warning;
 
 pub use action::Action;
 pub use core::{Core, PlantedBug, Settings};

@@ -1,13 +1,18 @@
 //! Beginning again after a restart from what the ledger holds, and saying the same in fewer entries.
 
+use crate::acting::{Acting, Target};
 use crate::core::{Core, Remembered, Settings};
+use crate::drains::{DrainBooks, Kept};
 use crate::follow_up::FollowUp;
 use crate::ledger::Entry;
 use crate::outbox::Outbox;
-use crate::run::{Acting, Run, key};
+use crate::run::{Run, key};
+use crate::steps::{acting_entry, forcing_entry};
+use crate::warning::Warning;
 use curfew_types::agent::{Finding, OrderedTask, Safeguards};
-use curfew_types::{Now, TaskId};
+use curfew_types::{DrainOwner, Now, OperationId, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How long a run whose time may be over is given to look and report.
 const LOOK_ONLY_MS: u64 = 60_000;
@@ -26,6 +31,7 @@ struct Books {
     follow_ups: BTreeSet<TaskId>,
     findings: BTreeMap<u64, Finding>,
     safeguards: Safeguards,
+    drains: DrainBooks,
 }
 
 impl Core {
@@ -75,6 +81,7 @@ impl Core {
             core.enqueue(now, id, run);
         }
         core.recover_safeguards(now, books.safeguards);
+        core.recover_drains(now, books.drains);
         core
     }
 
@@ -88,6 +95,7 @@ impl Core {
         if self.guarding.taken != Safeguards::default() {
             entries.push(Entry::Safeguarded { safeguards: self.guarding.taken.clone() });
         }
+        entries.extend(self.drains.entries(&self.boot));
         for (id, run) in &self.runs {
             entries.push(Entry::Accepted {
                 operation: id.operation,
@@ -96,9 +104,17 @@ impl Core {
                 at: run.accepted,
                 expires: run.expires,
                 task_timeout_ms: run.task_timeout_ms,
+                logoff: (*run.logoff).clone(),
                 tasks: vec![OrderedTask { index: id.index, guest: run.guest.clone() }],
             });
-            entries.extend(run.acting.as_ref().map(|acting| acting_entry(*id, acting)));
+            entries.extend(run.warning.iter().flat_map(|warning| warning.entries(*id)));
+            if let Some(acting) = &run.acting {
+                entries.push(acting_entry(*id, acting));
+                entries.extend(acting.forcing.then(|| forcing_entry(*id, acting)));
+            }
+            if run.drain_begun && !self.keeps_out(*id, &run.guest) {
+                entries.extend(self.drains.past_entries(*id, &run.guest));
+            }
         }
         let pending: BTreeMap<TaskId, u64> = self
             .outbox
@@ -141,31 +157,34 @@ impl Books {
                 *self = Books { counter: counter + 1, epoch_seen, acknowledged, ..Books::default() };
             }
             Entry::EpochSeen { epoch } => self.epoch_seen = self.epoch_seen.max(epoch),
-            Entry::Accepted { operation, boot, at, expires, task_timeout_ms, tasks } => {
+            Entry::Accepted { operation, boot, at, expires, task_timeout_ms, logoff, tasks } => {
+                let logoff = Arc::new(logoff);
                 for task in tasks {
-                    let run = Run::new(task.guest, at, expires, task_timeout_ms);
+                    let run = Run::new(task.guest, at, expires, task_timeout_ms, Arc::clone(&logoff));
                     self.runs.insert(key(operation, task.index), (boot.clone(), run));
                 }
             }
-            Entry::Acting { operation, index, at, guest_boot, mut targets, excluded } => {
+            Entry::Acting {
+                operation,
+                index,
+                at,
+                guest_boot,
+                mut targets,
+                additions,
+                left_early,
+                left_alone,
+            } => {
                 // Whether a target was asked before the crash cannot be told: it may have been.
                 for target in &mut targets {
                     target.asked = 1;
                 }
-                let acting = Acting {
-                    at,
-                    guest_boot,
-                    targets,
-                    excluded,
-                    new: 0,
-                    asked_at: at,
-                    rounds: 1,
-                    seen: false,
-                };
+                let acting = Acting::new(at, guest_boot, targets);
+                let acting = Acting { additions, left_early, left_alone, rounds: 1, seen: false, ..acting };
                 let id = key(operation, index);
                 match self.runs.get_mut(&id) {
                     Some((_, run)) => {
                         run.deadline = at.plus(run.task_timeout_ms).min(run.expires);
+                        run.warning = None;
                         run.acting = Some(acting);
                     }
                     None => {
@@ -173,6 +192,52 @@ impl Books {
                     }
                 }
             }
+            Entry::Telling { operation, index, at, ends, told } => {
+                if let Some((_, run)) = self.runs.get_mut(&key(operation, index)) {
+                    run.deadline = ends.plus(run.task_timeout_ms).min(run.expires);
+                    run.warning.get_or_insert_with(|| Warning::ending(ends)).take_told(at, &told);
+                }
+            }
+            Entry::Shown { operation, index, shown, unshown } => {
+                let run = self.runs.get_mut(&key(operation, index));
+                if let Some(warning) = run.and_then(|(_, run)| run.warning.as_mut()) {
+                    warning.take_shown(&shown, &unshown);
+                }
+            }
+            Entry::Added { operation, index, targets } => {
+                if let Some(acting) = self.acting(operation, index) {
+                    acting.additions += 1;
+                    // None of them is known to have been asked or killed, and each may have been.
+                    let forced = acting.forcing;
+                    let may_be_asked = |target| Target { asked: 1, forced, ..target };
+                    acting.targets.extend(targets.into_iter().map(may_be_asked));
+                }
+            }
+            Entry::Unmatched { operation, index, session } => {
+                let targets = self.acting(operation, index).map(|acting| acting.targets.iter_mut());
+                for target in targets.into_iter().flatten().filter(|target| target.session == session) {
+                    target.unmatched = true;
+                }
+            }
+            Entry::Forcing { operation, index, targets } => {
+                if let Some(acting) = self.acting(operation, index) {
+                    acting.forcing = true;
+                    for target in &mut acting.targets {
+                        target.forced |= targets.contains(&target.session);
+                    }
+                }
+            }
+            Entry::DrainBegun { guest, owner, boot, ends, until, by, reason } => {
+                let of_it = |(id, (_, run)): &(&TaskId, &mut (String, Run))| {
+                    run.guest == guest && owner == DrainOwner::Operation(id.operation)
+                };
+                if let Some((_, (_, run))) = self.runs.iter_mut().find(of_it) {
+                    run.drain_begun = true;
+                }
+                self.drains.begun(guest, owner, boot, Kept { ends, until, by, reason });
+            }
+            Entry::DrainOver { guest, owner } => self.drains.over(guest, owner),
+            Entry::Undrained { guest } => self.drains.undrained(&guest),
             Entry::Finished { operation, index, guest, verdict, sequence, at, follow_up } => {
                 let id = key(operation, index);
                 if let Some(acting) = self.runs.remove(&id).and_then(|(_, run)| run.acting) {
@@ -210,20 +275,14 @@ impl Books {
         }
     }
 
+    /// What a task had fixed that is not finished yet.
+    fn acting(&mut self, operation: OperationId, index: u32) -> Option<&mut Acting> {
+        self.runs.get_mut(&key(operation, index)).and_then(|(_, run)| run.acting.as_mut())
+    }
+
     fn post(&mut self, sequence: u64, finding: Finding) {
         if sequence > self.acknowledged {
             self.findings.insert(sequence, finding);
         }
-    }
-}
-
-fn acting_entry(id: TaskId, acting: &Acting) -> Entry {
-    Entry::Acting {
-        operation: id.operation,
-        index: id.index,
-        at: acting.at,
-        guest_boot: acting.guest_boot.clone(),
-        targets: acting.targets.clone(),
-        excluded: acting.excluded.clone(),
     }
 }

@@ -1,34 +1,22 @@
-//! One task on its way: what is known of its guest, who is to be ended, and what it waits for.
+//! One task on its way: what it was asked to do, what it waits for, and how far it has come.
 
+use crate::acting::Acting;
 use crate::call::Error;
-use curfew_types::{GuestId, Mono, OperationId, SessionCounts, SessionKey, Stage, TaskId};
-use serde::{Deserialize, Serialize};
-
-/// A session that is to end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Target {
-    /// Its whole identity.
-    pub session: SessionKey,
-    /// Whose it is, for reports.
-    pub user: String,
-    /// How often it was asked to end.
-    #[serde(skip)]
-    pub asked: u32,
-    /// It was seen to be gone.
-    #[serde(skip)]
-    pub gone: bool,
-    /// Its user was protected after the act moment: it is not asked any more, and nobody waits for it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub spared: bool,
-}
+use crate::warning::Warning;
+use curfew_types::{GuestId, Logoff, Mono, OperationId, SessionCounts, Stage, TaskId};
+use std::sync::Arc;
 
 /// What a run is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Another task has the guest.
     Waiting,
-    /// Looking who is logged on; the act moment is when that succeeds.
+    /// Waiting until the guest refuses new logons.
+    Draining,
+    /// Looking who is logged on; the act moment is when that succeeds, unless people are told first.
     Looking,
+    /// People have time: looking whether they leave, telling newcomers, telling them again.
+    Warning,
     /// Asking the targets to end, one after the other.
     Ending {
         /// The place of the target whose turn it is.
@@ -55,6 +43,8 @@ pub(crate) struct Run {
     /// After this moment nobody's session is ended any more.
     pub(crate) expires: Mono,
     pub(crate) task_timeout_ms: u64,
+    /// How people are logged off; shared by the tasks of an order.
+    pub(crate) logoff: Arc<Logoff>,
     /// This machine has rebooted since: whether the time is over cannot be told, so nobody's session is ended.
     pub(crate) in_doubt: bool,
     pub(crate) phase: Phase,
@@ -66,6 +56,10 @@ pub(crate) struct Run {
     pub(crate) next: Mono,
     /// The pause before the next look; doubles up to a limit.
     pub(crate) pause_ms: u64,
+    /// Its drain was begun, whether or not it is over by now: it is not begun a second time.
+    pub(crate) drain_begun: bool,
+    /// Who was told; `None` before the first notice and after the act moment.
+    pub(crate) warning: Option<Warning>,
     /// Who is to end; `None` before the act moment.
     pub(crate) acting: Option<Acting>,
     /// It asks nobody any more, and ends when what it did is known. The first who stopped it stays here.
@@ -73,54 +67,63 @@ pub(crate) struct Run {
     pub(crate) last_error: Option<Error>,
     /// Errors without an explanation since the last success.
     pub(crate) unexplained: u32,
-}
-
-/// What the act moment fixed, and what has been seen since.
-#[derive(Clone, Debug)]
-pub(crate) struct Acting {
-    /// The act moment: the task's time counts from here.
-    pub(crate) at: Mono,
-    pub(crate) guest_boot: String,
-    pub(crate) targets: Vec<Target>,
-    /// Sessions of users that were protected at the act moment: no targets.
-    pub(crate) excluded: Vec<SessionKey>,
-    /// Sessions that began after the act moment, at the last look.
-    pub(crate) new: u32,
-    /// When the targets were last asked.
-    pub(crate) asked_at: Mono,
-    /// How many rounds of asking there were.
-    pub(crate) rounds: u32,
-    /// The last look succeeded: what it showed can be reported as seen.
-    pub(crate) seen: bool,
+    /// Where it stands as the controller was told last, on this stream or an earlier one.
+    pub(crate) progress_told: Option<(Stage, SessionCounts)>,
 }
 
 impl Run {
-    pub(crate) fn new(guest: GuestId, accepted: Mono, expires: Mono, task_timeout_ms: u64) -> Run {
+    pub(crate) fn new(
+        guest: GuestId,
+        accepted: Mono,
+        expires: Mono,
+        task_timeout_ms: u64,
+        logoff: Arc<Logoff>,
+    ) -> Run {
         Run {
             guest,
             accepted,
             expires,
             task_timeout_ms,
+            logoff,
             in_doubt: false,
             phase: Phase::Waiting,
             deadline: accepted.plus(task_timeout_ms).min(expires),
             call: None,
             next: accepted,
             pause_ms: 0,
+            drain_begun: false,
+            warning: None,
             acting: None,
             stop: None,
             last_error: None,
             unexplained: 0,
+            progress_told: None,
         }
     }
 
-    /// The stage to report.
+    /// The stage to report. It never goes back: what may still be forced is ending until it is.
     pub(crate) fn stage(&self) -> Stage {
+        let is_forcing = self.acting.as_ref().is_some_and(|acting| acting.forcing);
         match self.phase {
-            Phase::Waiting | Phase::Looking => Stage::Accepted,
+            Phase::Waiting | Phase::Draining | Phase::Looking if self.warning.is_none() => Stage::Accepted,
+            Phase::Waiting | Phase::Draining | Phase::Looking | Phase::Warning => Stage::Warning,
+            Phase::Ending { .. } if is_forcing => Stage::Forcing,
             Phase::Ending { .. } => Stage::Ending,
+            Phase::Verifying if self.logoff.force_after_ms.is_some() && !is_forcing => Stage::Ending,
+            Phase::Verifying if is_forcing => Stage::Forcing,
             Phase::Verifying => Stage::Verifying,
         }
+    }
+
+    /// Whether people may be told at `now` that they will be logged off.
+    pub(crate) fn may_warn(&self, now: Mono) -> bool {
+        self.may_end(now)
+    }
+
+    /// When what has not ended by itself is killed; `None`: never, or that has begun.
+    pub(crate) fn force_at(&self) -> Option<Mono> {
+        let acting = self.acting.as_ref().filter(|acting| !acting.forcing)?;
+        Some(acting.at.plus(self.logoff.force_after_ms?))
     }
 
     /// Whether ending sessions is allowed at `now`.
@@ -138,6 +141,16 @@ impl Run {
         self.call.is_some() && matches!(self.phase, Phase::Ending { .. })
     }
 
+    /// Nobody waits any more for the answer of a request that is out: it may have been carried out all the same.
+    pub(crate) fn give_up_answer(&mut self) {
+        if let (Some(_), Phase::Ending { turn }, Some(acting)) = (self.call, self.phase, &mut self.acting) {
+            let is_forced = acting.forcing;
+            if let Some(target) = acting.targets.get_mut(turn) {
+                target.was_asked(is_forced);
+            }
+        }
+    }
+
     /// Whether a request is out to end a session whose user has become protected meanwhile.
     pub(crate) fn is_asking_a_spared_one(&self) -> bool {
         let (Some(_), Phase::Ending { turn }, Some(acting)) = (self.call, self.phase, &self.acting) else {
@@ -147,48 +160,11 @@ impl Run {
     }
 
     pub(crate) fn counts(&self) -> SessionCounts {
-        self.acting.as_ref().map_or_else(SessionCounts::default, Acting::counts)
-    }
-}
-
-impl Acting {
-    pub(crate) fn counts(&self) -> SessionCounts {
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let gone = self.targets.iter().filter(|target| target.gone).count();
-        let spared = self.targets.iter().filter(|target| !target.gone && target.spared).count();
-        SessionCounts {
-            found: count(self.targets.len()),
-            ended: count(gone),
-            forced: 0,
-            remaining: count(self.targets.len() - gone - spared),
-            excluded: count(spared + self.excluded.len()),
-            new: self.new,
+        match (&self.acting, &self.warning) {
+            (Some(acting), _) => acting.counts(),
+            (None, Some(warning)) => warning.counts(),
+            (None, None) => SessionCounts::default(),
         }
-    }
-
-    /// Takes in what a look showed. Returns whether the guest is still in the boot of the act moment.
-    pub(crate) fn look(&mut self, list: &crate::call::SessionList) -> bool {
-        self.seen = true;
-        let same_boot = list.boot == self.guest_boot;
-        let present = |key: &SessionKey| same_boot && list.sessions.iter().any(|session| session.key == *key);
-        for target in &mut self.targets {
-            target.gone = !present(&target.session);
-        }
-        let was_there = |key: &SessionKey| {
-            self.targets.iter().any(|target| target.session == *key) || self.excluded.contains(key)
-        };
-        let new = list.sessions.iter().filter(|session| !was_there(&session.key)).count();
-        self.new = u32::try_from(new).unwrap_or(u32::MAX);
-        same_boot
-    }
-
-    /// Whether every target is gone that is to go.
-    pub(crate) fn all_gone(&self) -> bool {
-        self.targets.iter().all(|target| target.gone || target.spared)
-    }
-
-    pub(crate) fn any_asked(&self) -> bool {
-        self.targets.iter().any(|target| target.asked > 0)
     }
 }
 

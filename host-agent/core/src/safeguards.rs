@@ -1,9 +1,10 @@
 //! What no operation may touch: holds and protected users, taken in, written down, and confirmed once nothing that
 //! is on its way goes against them.
 
+use crate::acting::Acting;
 use crate::core::{Core, PlantedBug};
 use crate::ledger::Entry;
-use crate::run::{Acting, Run, Stop};
+use crate::run::{Run, Stop};
 use curfew_types::agent::{Safeguards, SafeguardsMark};
 use curfew_types::{GuestId, Mono, Now, TaskId};
 

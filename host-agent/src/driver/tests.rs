@@ -2,11 +2,15 @@
 
 use super::*;
 use crate::ledger::tests::BadDisk;
-use crate::provider::{EndMode, EndReply, Error, Provider, SessionList};
+use crate::provider::{
+    DrainOrder, DrainReply, EndMode, EndReply, Error, Look, NoticeReply, Provider, SessionList, UndrainReply,
+};
 use async_trait::async_trait;
 use curfew_agent_core::Settings;
 use curfew_types::agent::{Finding, Order, OrderedTask, SafeguardsMark};
-use curfew_types::{Guest, GuestId, OperationId, OsFamily, Outcome, PowerState, SessionKey, StatusCode};
+use curfew_types::{
+    Guest, GuestId, Logoff, OnlyIf, OperationId, OsFamily, Outcome, PowerState, SessionKey, StatusCode,
+};
 use futures::StreamExt as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -37,10 +41,28 @@ impl Provider for Empty {
         }])
     }
 
-    async fn list_sessions(&self, _: &GuestId, _: Duration) -> Result<SessionList, Error> {
+    async fn list_sessions(&self, _: &GuestId, _: Look, _: Duration) -> Result<SessionList, Error> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         assert!(!self.panics, "on purpose");
-        Ok(SessionList { boot: "b1".into(), sessions: Vec::new() })
+        Ok(SessionList { boot: "b1".into(), ..SessionList::default() })
+    }
+
+    async fn notify(
+        &self,
+        _: &GuestId,
+        _: &[SessionKey],
+        _: &str,
+        _: Duration,
+    ) -> Result<Vec<NoticeReply>, Error> {
+        unreachable!("nobody is told anything")
+    }
+
+    async fn drain(&self, _: &GuestId, _: &DrainOrder, _: Duration) -> Result<DrainReply, Error> {
+        unreachable!("nobody drains")
+    }
+
+    async fn undrain(&self, _: &GuestId, _: Duration) -> Result<UndrainReply, Error> {
+        unreachable!("nobody drains")
     }
 
     async fn end_session(
@@ -48,6 +70,7 @@ impl Provider for Empty {
         _: &GuestId,
         _: &SessionKey,
         _: EndMode,
+        _: OnlyIf,
         _: Duration,
     ) -> Result<EndReply, Error> {
         unreachable!("nobody is logged on")
@@ -87,6 +110,7 @@ async fn drive(provider: &Arc<Empty>, disk: &BadDisk) -> Driven {
         remaining_ms: 60_000,
         task_timeout_ms: 30_000,
         required_capabilities: Vec::new(),
+        logoff: Logoff::default(),
         safeguards: SafeguardsMark::default(),
         tasks: vec![OrderedTask { index: 0, guest: id() }],
     };
@@ -178,7 +202,9 @@ async fn a_session_is_not_ended_when_the_ledger_took_longer_than_the_call_had() 
     let inventory = Inventory::new(vec![Arc::clone(&provider) as Arc<dyn Provider>]);
     inventory.discover().await;
     let session = SessionKey { boot: "b1".into(), id: "1".into(), began_us: 1 };
-    let request = curfew_agent_core::call::Request::End { session, how: EndMode::Graceful { attempt: 0 } };
+    let how = EndMode::Graceful { attempt: 0 };
+    let only_if = curfew_types::OnlyIf::default();
+    let request = curfew_agent_core::call::Request::End { session, how, only_if };
     // The fake provider panics if it is asked.
     let event = ask::answer(inventory, 5, id(), request, clock::mono()).await;
     assert_eq!(event, Event::Ended { call: 5, result: Ok(EndReply::TooLate) });

@@ -84,9 +84,27 @@ impl Turn {
                         %task, guest = %finding.guest, outcome, why = ?finding.verdict.message, "late news of a task"
                     );
                 }
+                Entry::Telling { operation, index, told, .. } => {
+                    let task = TaskId { operation: *operation, index: *index };
+                    tracing::info!(%task, sessions = told.len(), "people are told that they will be logged off");
+                }
+                Entry::Forcing { operation, index, targets } => {
+                    let task = TaskId { operation: *operation, index: *index };
+                    tracing::info!(%task, sessions = targets.len(), "what has not ended by itself is killed");
+                }
+                Entry::DrainBegun { guest, owner, .. } => {
+                    tracing::info!(%guest, %owner, "a guest is to refuse new logons");
+                }
+                Entry::DrainOver { guest, owner } => {
+                    tracing::info!(%guest, %owner, "a drain is over");
+                }
                 Entry::Summary { .. }
                 | Entry::EpochSeen { .. }
                 | Entry::Acting { .. }
+                | Entry::Shown { .. }
+                | Entry::Added { .. }
+                | Entry::Unmatched { .. }
+                | Entry::Undrained { .. }
                 | Entry::Said { .. }
                 | Entry::FollowUpOver { .. }
                 | Entry::Safeguarded { .. }
@@ -111,7 +129,10 @@ impl Turn {
         for entry in &self.entries {
             match entry {
                 Entry::Accepted { .. } => reach(KillPoint::AfterAcceptSync),
+                Entry::DrainBegun { .. } => reach(KillPoint::AfterDrainSync),
+                Entry::Telling { .. } => reach(KillPoint::AfterTellingSync),
                 Entry::Acting { .. } => reach(KillPoint::AfterActSync),
+                Entry::Forcing { .. } => reach(KillPoint::AfterForcingSync),
                 Entry::Finished { .. } => reach(KillPoint::AfterOutcomeSync),
                 Entry::Acknowledged { .. } => reach(KillPoint::AfterAckWritten),
                 _ => {}
@@ -119,3 +140,6 @@ impl Turn {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

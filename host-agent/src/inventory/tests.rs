@@ -1,9 +1,11 @@
 //! What a stream hears of the inventory, and that a bad provider hurts no other.
 
 use super::*;
-use crate::provider::{EndMode, EndReply, Error, SessionList};
+use crate::provider::{
+    DrainOrder, DrainReply, EndMode, EndReply, Error, Look, NoticeReply, SessionList, UndrainReply,
+};
 use async_trait::async_trait;
-use curfew_types::{OsFamily, PowerState, SessionKey};
+use curfew_types::{OnlyIf, OsFamily, PowerState, SessionKey};
 use futures::StreamExt as _;
 use wire::attach_request::Message;
 
@@ -28,8 +30,26 @@ impl Provider for Kind {
         }
     }
 
-    async fn list_sessions(&self, _: &GuestId, _: Duration) -> Result<SessionList, Error> {
+    async fn list_sessions(&self, _: &GuestId, _: Look, _: Duration) -> Result<SessionList, Error> {
         unreachable!("nobody asks")
+    }
+
+    async fn notify(
+        &self,
+        _: &GuestId,
+        _: &[SessionKey],
+        _: &str,
+        _: Duration,
+    ) -> Result<Vec<NoticeReply>, Error> {
+        unreachable!("nobody is told anything")
+    }
+
+    async fn drain(&self, _: &GuestId, _: &DrainOrder, _: Duration) -> Result<DrainReply, Error> {
+        unreachable!("nobody drains")
+    }
+
+    async fn undrain(&self, _: &GuestId, _: Duration) -> Result<UndrainReply, Error> {
+        unreachable!("nobody drains")
     }
 
     async fn end_session(
@@ -37,6 +57,7 @@ impl Provider for Kind {
         _: &GuestId,
         _: &SessionKey,
         _: EndMode,
+        _: OnlyIf,
         _: Duration,
     ) -> Result<EndReply, Error> {
         unreachable!("nobody asks")

@@ -88,6 +88,7 @@ fn what_was_appended_is_read_back_and_the_incarnation_stays() {
         at: curfew_types::Mono(1),
         expires: curfew_types::Mono(2),
         task_timeout_ms: 3,
+        logoff: curfew_types::Logoff::default(),
         tasks: Vec::new(),
     };
     let mut first = open(dir.path());

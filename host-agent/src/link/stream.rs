@@ -200,6 +200,12 @@ impl Link {
                 Ok(safeguards) => Event::Safeguarded(safeguards),
                 Err(error) => return tracing::error!("safeguards cannot be read and were left: {error}"),
             },
+            Some(Message::Drain(request)) => match request.try_into() {
+                Ok(ask) => Event::DrainAsked(ask),
+                Err(error) => {
+                    return tracing::warn!("a request about drains cannot be read and was left: {error}");
+                }
+            },
             Some(Message::Acknowledgement(stored)) => Event::Acknowledged(stored.sequence),
             Some(Message::Sessions(query)) => return attached.queries.answer(query, &attached.uplink),
             Some(Message::Inventory(_)) => return self.inventory.send_all(),

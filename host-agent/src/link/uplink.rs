@@ -191,6 +191,7 @@ impl State {
                 findings: rest,
                 ledger: report.ledger,
                 safeguards: report.safeguards,
+                drains: None,
             });
         }
         wire::Report { findings, ..report.into() }
@@ -218,6 +219,7 @@ fn merge(waiting: &mut Report, newer: Report) {
     waiting.progress = latest.into_values().collect();
     waiting.ledger = newer.ledger;
     waiting.safeguards = newer.safeguards;
+    waiting.drains = newer.drains.or(waiting.drains.take());
 }
 
 fn id(operation: OperationId, index: u32) -> TaskId {

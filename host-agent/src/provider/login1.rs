@@ -1,8 +1,39 @@
 //! What logind says of a session, turned into the agent's words: the same for guests and for the host itself. It
-//! asks nobody; whoever read the properties hands them in.
+//! asks nobody; whoever read the properties hands them in. Below it: one machine that is asked over its own bus and files,
+//! be it the host itself or a container.
 
 use curfew_types::session::USER_MAX;
 use curfew_types::{Session, SessionKey, SessionState, WallTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+#[cfg(target_os = "linux")]
+pub(super) mod bus;
+#[cfg(target_os = "linux")]
+mod desktop;
+#[cfg(target_os = "linux")]
+mod drain;
+#[cfg(target_os = "linux")]
+pub(super) mod ids;
+#[cfg(target_os = "linux")]
+mod logind;
+#[cfg(target_os = "linux")]
+pub(super) mod machine;
+#[cfg(target_os = "linux")]
+mod nologin;
+#[cfg(target_os = "linux")]
+mod notice;
+#[cfg(target_os = "linux")]
+pub(super) mod process;
+#[cfg(target_os = "linux")]
+pub(super) mod root;
+#[cfg(target_os = "linux")]
+mod scope;
+#[cfg(target_os = "linux")]
+pub(super) mod socket;
+#[cfg(target_os = "linux")]
+mod systemd;
+#[cfg(target_os = "linux")]
+mod terminal;
 
 /// The bus name of logind.
 pub(super) const SERVICE: &str = "org.freedesktop.login1";
@@ -34,6 +65,8 @@ pub(super) struct Properties {
     pub(super) service: String,
     pub(super) tty: String,
     pub(super) display: String,
+    /// The seat it belongs to, a screen and a keyboard; empty for a session that has none, as over a network.
+    pub(super) seat: String,
     pub(super) remote_host: String,
     /// When it began, in microseconds since the Unix epoch on the guest's clock.
     pub(super) timestamp_us: u64,
@@ -54,7 +87,7 @@ impl Properties {
         let kind = self.kind_shown();
         let origin = [&self.remote_host, &self.tty, &self.display].into_iter().find(|text| !text.is_empty());
         Some(Session {
-            state: if self.state == "closing" { SessionState::Closing } else { SessionState::Active },
+            state: self.state_told(),
             kind: printable(kind, WORD_MAX),
             origin: printable(origin.map_or("", String::as_str), WORD_MAX),
             since: WallTime(i64::try_from(self.timestamp_us / 1000).unwrap_or(i64::MAX)),
@@ -62,6 +95,16 @@ impl Properties {
             user: printable(&self.name, USER_MAX),
             key: SessionKey { boot: boot.into(), id: self.id, began_us: self.timestamp_us },
         })
+    }
+
+    /// Whether somebody sits at it. `online` says that it is not in the foreground of its seat: somebody switched away
+    /// from it. A session without a seat is always in use, and what logind calls `opening` is about to be.
+    fn state_told(&self) -> SessionState {
+        match self.state.as_str() {
+            "closing" => SessionState::Closing,
+            "online" if !self.seat.is_empty() => SessionState::Disconnected,
+            _ => SessionState::Active,
+        }
     }
 
     /// How it was opened, as people would say it.
@@ -75,11 +118,15 @@ impl Properties {
         }
     }
 
+    /// Whether it is a desktop, whose own terminal shows no text.
+    pub(super) fn is_graphical(&self) -> bool {
+        matches!(self.kind.as_str(), "x11" | "wayland" | "mir")
+    }
+
     /// How long it has been idle. logind takes a text session's from its terminal, whose last use it tells also
     /// while the hint is off; a graphical session says it itself, and the time is then that of the last change.
     fn idle_ms(&self, now_us: u64) -> Option<u64> {
-        let graphical = matches!(self.kind.as_str(), "x11" | "wayland" | "mir");
-        match (self.idle_hint, graphical, self.idle_since_us) {
+        match (self.idle_hint, self.is_graphical(), self.idle_since_us) {
             (false, true, _) => Some(0),
             (_, _, 0) => None,
             (_, _, since_us) => Some(now_us.saturating_sub(since_us) / 1000),
@@ -103,22 +150,38 @@ pub(super) fn is_session_id(text: &str) -> bool {
     !text.is_empty() && text.len() <= ID_MAX && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// The object of the session with this id: systemd's encoding of a label in an object path, in which a digit is
-/// escaped where the label begins.
+/// The object of the session with this id.
 pub(super) fn session_path(id: &str) -> String {
-    let mut path = format!("{MANAGER_PATH}/session/");
-    for (at, byte) in id.bytes().enumerate() {
+    format!("{MANAGER_PATH}/session/{}", escaped(id))
+}
+
+/// systemd's encoding of a label in an object path, in which a digit is escaped where the label begins.
+fn escaped(label: &str) -> String {
+    let mut escaped = String::new();
+    for (at, byte) in label.bytes().enumerate() {
         if byte.is_ascii_alphabetic() || (at > 0 && byte.is_ascii_digit()) {
-            path.push(char::from(byte));
+            escaped.push(char::from(byte));
         } else {
-            path.push_str(&format!("_{byte:02x}"));
+            escaped.push_str(&format!("_{byte:02x}"));
         }
     }
-    path
+    escaped
+}
+
+/// The end of a drain for people: to the minute, and never too early.
+pub(super) fn until_told(now: SystemTime, for_ms: u64) -> String {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let end = since.saturating_add(Duration::from_millis(for_ms));
+    let minutes = end.as_secs().saturating_add(59) / 60;
+    let end = UNIX_EPOCH.checked_add(Duration::from_secs(minutes.saturating_mul(60)));
+    // 2026-11-21T18:00:00Z
+    let text = humantime::format_rfc3339_seconds(end.unwrap_or(now)).to_string();
+    let (date, time) = text.split_once('T').unwrap_or((&text, ""));
+    format!("{date} {} UTC", time.get(..5).unwrap_or_default())
 }
 
 /// A guest's text without control characters and not longer than `max` bytes: fit for any terminal.
-fn printable(text: &str, max: usize) -> String {
+pub(super) fn printable(text: &str, max: usize) -> String {
     let mut text: String =
         text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
     curfew_types::outcome::truncate_at_char(&mut text, max);
@@ -176,14 +239,33 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_session_in_the_background_of_its_seat_is_active_and_one_told_to_end_is_closing() {
+    fn a_session_that_was_switched_away_from_is_disconnected_and_one_told_to_end_is_closing() {
+        let of = |state: &str, seat: &str| {
+            let session = Properties { state: state.into(), seat: seat.into(), ..ssh_session("3", "alice") };
+            session.into_session("b", 0).expect("a person").state
+        };
+        assert_eq!(of("online", "seat0"), SessionState::Disconnected);
+        assert_eq!(of("active", "seat0"), SessionState::Active);
+        assert_eq!(of("opening", "seat0"), SessionState::Active);
+        assert_eq!(of("closing", "seat0"), SessionState::Closing);
+    }
+
+    #[test]
+    fn a_session_without_a_seat_is_active_until_it_is_told_to_end() {
         let of = |state: &str| {
             let session = Properties { state: state.into(), ..ssh_session("3", "alice") };
             session.into_session("b", 0).expect("a person").state
         };
         assert_eq!(of("online"), SessionState::Active);
-        assert_eq!(of("opening"), SessionState::Active);
         assert_eq!(of("closing"), SessionState::Closing);
+    }
+
+    #[test]
+    fn the_end_of_a_drain_is_told_to_the_minute_and_never_too_early() {
+        let at = |secs| UNIX_EPOCH + Duration::from_secs(secs);
+        assert_eq!(until_told(at(1_700_000_000), 0), "2023-11-14 22:14 UTC");
+        assert_eq!(until_told(at(1_699_999_980), 60_000), "2023-11-14 22:14 UTC");
+        assert_eq!(until_told(at(1_699_999_981), 60_000), "2023-11-14 22:15 UTC");
     }
 
     #[test]

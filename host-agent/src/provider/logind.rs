@@ -1,22 +1,23 @@
 //! The `logind` provider: the machine the agent runs on, over D-Bus. It acts on nobody's sessions unless it was
 //! switched on by word, and never uses a verb that would hit all sessions of a user.
 //!
-//! What cannot be atomic: between the check of a session's logon time and the signal is one call over the bus, less
-//! than a millisecond on a machine at rest. logind takes ids from the kernel's audit counter, or counts by itself, so
-//! an id comes back within one boot only after logind itself was restarted.
+//! logind takes ids from the kernel's audit counter, or counts by itself, so an id comes back within one boot only after
+//! logind itself was restarted.
 
-mod bus;
-
-use crate::provider::login1::{self, SIGKILL};
-use crate::provider::{BuildError, EndMode, EndReply, Error, Provider, SessionList};
+use crate::provider::login1::bus::Bus;
+use crate::provider::login1::machine::{Machine, since_boot, within};
+use crate::provider::login1::process;
+use crate::provider::login1::root::Root;
+use crate::provider::{
+    BuildError, DrainOrder, DrainReply, EndMode, EndReply, Error, Look, NoticeReply, Provider, SessionList,
+    UndrainReply,
+};
 use async_trait::async_trait;
-use bus::{Bus, Failure};
 use curfew_types::label::Labels;
-use curfew_types::{Guest, GuestId, HostName, OsFamily, PowerState, SessionKey, StatusCode};
-use rustix::time::{ClockId, clock_gettime};
+use curfew_types::{Guest, GuestId, HostName, OnlyIf, OsFamily, PowerState, SessionKey, StatusCode};
 use serde::{Deserialize, Serialize};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::time::timeout;
+use std::sync::Arc;
+use std::time::Duration;
 
 const NAME: &str = "logind";
 /// The local part of the guest's id: there is one machine.
@@ -38,92 +39,42 @@ pub struct Logind {
     /// share a boot id.
     boot: String,
     bus: Bus,
+    root: Root,
+}
+
+/// The machine itself, if the configuration says so.
+///
+/// # Errors
+/// As [`Logind::new`].
+pub fn build(config: &LogindConfig, host: &HostName) -> Result<Option<Arc<dyn Provider>>, BuildError> {
+    Ok(if config.enabled { Some(Arc::new(Logind::new(host)?)) } else { None })
 }
 
 impl Logind {
     /// The machine under its host's name; does not connect yet.
     ///
     /// # Errors
-    /// When /proc does not tell which boot this is.
-    pub fn new(_config: &LogindConfig, host: &HostName) -> Result<Logind, BuildError> {
-        let boot = boot().map_err(|error| BuildError {
-            provider: NAME,
-            why: format!("/proc does not tell which boot of the machine this is: {error}"),
+    /// When /proc does not tell which boot this is, or the root directory cannot be opened.
+    pub fn new(host: &HostName) -> Result<Logind, BuildError> {
+        let refuse = |why: String| BuildError { provider: NAME, why };
+        let boot = process::boot(1).map_err(|error| {
+            refuse(format!("/proc does not tell which boot of the machine this is: {error}"))
         })?;
-        Logind::over(Bus::system(), boot, host)
+        let root = Root::of_host().map_err(|error| refuse(format!("opening /: {error}")))?;
+        Logind::over(Bus::system(), root, boot, host)
     }
 
-    fn over(bus: Bus, boot: String, host: &HostName) -> Result<Logind, BuildError> {
+    fn over(bus: Bus, root: Root, boot: String, host: &HostName) -> Result<Logind, BuildError> {
         let id = GuestId::local(host, NAME, SELF)
             .map_err(|error| BuildError { provider: NAME, why: error.to_string() })?;
-        Ok(Logind { id, name: host.as_str().into(), boot, bus })
+        Ok(Logind { id, name: host.as_str().into(), boot, bus, root })
     }
 
-    fn check(&self, guest: &GuestId) -> Result<(), Error> {
+    fn machine(&self, guest: &GuestId) -> Result<Machine<'_>, Error> {
         if *guest == self.id {
-            return Ok(());
+            return Ok(Machine { bus: &self.bus, root: &self.root, boot: &self.boot });
         }
         Err(Error::new(StatusCode::VmUnknown, format!("{:?} is not the machine itself", guest.as_str())))
-    }
-
-    async fn list(&self) -> Result<SessionList, Error> {
-        let connection = self.bus.connection().await.map_err(|failure| cannot_list(&failure))?;
-        let listed = bus::list_sessions(&connection).await.map_err(|failure| cannot_list(&failure))?;
-        let now_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
-        let now_us = u64::try_from(now_us).unwrap_or(u64::MAX);
-        let mut sessions = Vec::new();
-        for (id, path) in listed {
-            match bus::properties(&connection, &path).await {
-                Ok(properties) if properties.id == id && path == login1::session_path(&id) => {
-                    sessions.extend(properties.into_session(&self.boot, now_us));
-                }
-                Ok(_) => return Err(Error::new(StatusCode::Unexpected, "logind mixes up its sessions")),
-                // It ended while it was looked at.
-                Err(Failure::Gone) => {}
-                Err(failure) => return Err(cannot_list(&failure)),
-            }
-        }
-        sessions.sort_by(|a, b| (a.key.began_us, &a.key.id).cmp(&(b.key.began_us, &b.key.id)));
-        Ok(SessionList { boot: self.boot.clone(), sessions })
-    }
-
-    async fn end(&self, key: &SessionKey, how: EndMode, deadline: Duration) -> Result<EndReply, Error> {
-        if key.boot != self.boot {
-            return Ok(EndReply::NotThatSession);
-        }
-        if !login1::is_session_id(&key.id) {
-            let message = format!("{:?} is not the id of a logind session", key.id);
-            return Err(Error::new(StatusCode::Unexpected, message));
-        }
-        let connection = self.bus.connection().await.map_err(|failure| cannot_end(&failure))?;
-        match bus::timestamp_us(&connection, &login1::session_path(&key.id)).await {
-            Ok(began_us) if began_us == key.began_us => {}
-            Ok(_) => return Ok(EndReply::NotThatSession),
-            Err(Failure::Gone) => return Ok(EndReply::Gone),
-            Err(failure) => return Err(cannot_end(&failure)),
-        }
-        if since_boot() >= deadline {
-            return Ok(EndReply::TooLate);
-        }
-        let asked = match how {
-            EndMode::Graceful { attempt } => {
-                bus::kill(&connection, &key.id, login1::polite_signal(attempt)).await
-            }
-            EndMode::Force => match bus::terminate(&connection, &key.id).await {
-                // What has ended at once has no processes left to kill.
-                Ok(()) => match bus::kill(&connection, &key.id, SIGKILL).await {
-                    Err(Failure::Gone) => Ok(()),
-                    killed => killed,
-                },
-                refused => refused,
-            },
-        };
-        match asked {
-            // Nothing is left in it that could be asked; only looking again tells whether it goes.
-            Ok(()) | Err(Failure::NoProcess) => Ok(EndReply::Asked),
-            Err(Failure::Gone) => Ok(EndReply::Gone),
-            Err(failure) => Err(cannot_end(&failure)),
-        }
     }
 }
 
@@ -145,9 +96,24 @@ impl Provider for Logind {
         }])
     }
 
-    async fn list_sessions(&self, guest: &GuestId, budget: Duration) -> Result<SessionList, Error> {
-        self.check(guest)?;
-        timeout(budget, self.list()).await.unwrap_or_else(|_| Err(silent(budget)))
+    async fn list_sessions(
+        &self,
+        guest: &GuestId,
+        look: Look,
+        budget: Duration,
+    ) -> Result<SessionList, Error> {
+        within(budget, self.machine(guest)?.list(look)).await
+    }
+
+    async fn notify(
+        &self,
+        guest: &GuestId,
+        sessions: &[SessionKey],
+        text: &str,
+        budget: Duration,
+    ) -> Result<Vec<NoticeReply>, Error> {
+        let deadline = since_boot() + budget;
+        within(budget, self.machine(guest)?.notify(sessions, text, deadline)).await
     }
 
     async fn end_session(
@@ -155,50 +121,26 @@ impl Provider for Logind {
         guest: &GuestId,
         session: &SessionKey,
         how: EndMode,
+        only_if: OnlyIf,
         budget: Duration,
     ) -> Result<EndReply, Error> {
-        self.check(guest)?;
         let deadline = since_boot() + budget;
-        timeout(budget, self.end(session, how, deadline)).await.unwrap_or_else(|_| Err(silent(budget)))
+        within(budget, self.machine(guest)?.end(session, how, only_if, deadline)).await
     }
-}
 
-/// Time since the machine started, counting suspend: a request must not act after a night's sleep.
-fn since_boot() -> Duration {
-    let now = clock_gettime(ClockId::Boottime);
-    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
-}
-
-/// The kernel's boot id and the start of the first process (field 22 of its stat, 20 after the name's bracket).
-fn boot() -> std::io::Result<String> {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-    let stat = std::fs::read_to_string("/proc/1/stat")?;
-    let fields = stat.rsplit_once(") ").map(|(_, fields)| fields);
-    let began = fields.and_then(|fields| fields.split(' ').nth(19));
-    let began = began.ok_or_else(|| std::io::Error::other("/proc/1/stat has no field 22"))?;
-    Ok(format!("{}:{began}", id.trim()))
-}
-
-fn silent(budget: Duration) -> Error {
-    Error::new(StatusCode::TimedOut, format!("logind did not answer within {} ms", budget.as_millis()))
-}
-
-fn cannot_list(failure: &Failure) -> Error {
-    match failure {
-        Failure::Denied(why) => Error::new(StatusCode::AccessDenied, format!("listing sessions: {why}")),
-        Failure::NoLogind(why) | Failure::Other(why) => Error::unlistable(format!("listing sessions: {why}")),
-        // These two answer calls about one session only.
-        Failure::Gone | Failure::NoProcess => Error::unlistable("logind did not list its sessions"),
+    async fn drain(
+        &self,
+        guest: &GuestId,
+        order: &DrainOrder,
+        budget: Duration,
+    ) -> Result<DrainReply, Error> {
+        let deadline = since_boot() + budget;
+        within(budget, self.machine(guest)?.drain(order, deadline)).await
     }
-}
 
-fn cannot_end(failure: &Failure) -> Error {
-    let (code, why) = match failure {
-        Failure::Denied(why) => (StatusCode::AccessDenied, why.as_str()),
-        Failure::NoLogind(why) | Failure::Other(why) => (StatusCode::Unexpected, why.as_str()),
-        Failure::Gone | Failure::NoProcess => (StatusCode::Unexpected, "the session went away meanwhile"),
-    };
-    Error::new(code, format!("ending a session: {why}"))
+    async fn undrain(&self, guest: &GuestId, budget: Duration) -> Result<UndrainReply, Error> {
+        within(budget, self.machine(guest)?.undrain()).await
+    }
 }
 
 #[cfg(test)]

@@ -7,10 +7,13 @@ mod world;
 
 pub use config::{Fault, FaultKind, FaultyGuest, SimulatedConfig};
 
-use crate::provider::{BuildError, EndMode, EndReply, Error, Provider, SessionList};
+use crate::provider::{
+    BuildError, DrainOrder, DrainReply, EndMode, EndReply, Error, Look, NoticeReply, Provider, SessionList,
+    UndrainReply,
+};
 use async_trait::async_trait;
-use curfew_types::{Guest, GuestId, HostName, OsFamily, PowerState, SessionKey, StatusCode};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use curfew_types::{Guest, GuestId, HostName, OnlyIf, OsFamily, PowerState, SessionKey, StatusCode};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 use world::{Silence, World};
@@ -26,6 +29,14 @@ pub struct Simulated {
     /// The wall clock when the provider was built, in milliseconds since the Unix epoch, and that moment.
     start: (u64, Instant),
     world: Mutex<World>,
+}
+
+/// The provider.
+///
+/// # Errors
+/// As [`Simulated::new`].
+pub fn build(config: &SimulatedConfig, host: &HostName) -> Result<Option<Arc<dyn Provider>>, BuildError> {
+    Ok(Some(Arc::new(Simulated::new(config, host)?)))
 }
 
 impl Simulated {
@@ -89,11 +100,12 @@ impl Simulated {
             Silence::Forever => Duration::MAX,
         };
         tokio::time::sleep(wait.min(budget)).await;
-        if wait <= budget {
-            return Ok(());
-        }
+        if wait <= budget { Ok(()) } else { Err(Self::silent(budget)) }
+    }
+
+    fn silent(budget: Duration) -> Error {
         let message = format!("the simulated guest did not answer within {} ms", budget.as_millis());
-        Err(Error::new(StatusCode::TimedOut, message))
+        Error::new(StatusCode::TimedOut, message)
     }
 
     /// Changes the guests and writes the state file before anybody learns of it.
@@ -159,10 +171,31 @@ impl Provider for Simulated {
         (1..=self.config.guests).map(guest).collect()
     }
 
-    async fn list_sessions(&self, guest: &GuestId, budget: Duration) -> Result<SessionList, Error> {
+    async fn list_sessions(
+        &self,
+        guest: &GuestId,
+        look: Look,
+        budget: Duration,
+    ) -> Result<SessionList, Error> {
         let number = self.number_of(guest)?;
         self.answers(number, budget).await?;
-        self.change(|world, now_ms| world.list(&self.config, number, now_ms))
+        self.change(|world, now_ms| world.list(&self.config, number, look, now_ms))
+    }
+
+    async fn notify(
+        &self,
+        guest: &GuestId,
+        sessions: &[SessionKey],
+        text: &str,
+        budget: Duration,
+    ) -> Result<Vec<NoticeReply>, Error> {
+        let number = self.number_of(guest)?;
+        self.answers(number, budget).await?;
+        if self.config.has(number, FaultKind::NotifyHangs) {
+            tokio::time::sleep(budget).await;
+            return Err(Self::silent(budget));
+        }
+        self.change(|world, now_ms| world.notify(&self.config, number, sessions, text, now_ms))
     }
 
     async fn end_session(
@@ -170,6 +203,7 @@ impl Provider for Simulated {
         guest: &GuestId,
         session: &SessionKey,
         how: EndMode,
+        only_if: OnlyIf,
         budget: Duration,
     ) -> Result<EndReply, Error> {
         let number = self.number_of(guest)?;
@@ -177,7 +211,24 @@ impl Provider for Simulated {
             return Ok(EndReply::TooLate);
         }
         self.answers(number, budget).await?;
-        self.change(|world, now_ms| world.end(&self.config, number, session, how, now_ms))
+        self.change(|world, now_ms| world.end(&self.config, number, session, (how, only_if), now_ms))
+    }
+
+    async fn drain(
+        &self,
+        guest: &GuestId,
+        order: &DrainOrder,
+        budget: Duration,
+    ) -> Result<DrainReply, Error> {
+        let number = self.number_of(guest)?;
+        self.answers(number, budget).await?;
+        self.change(|world, now_ms| world.drain(&self.config, number, order, now_ms))
+    }
+
+    async fn undrain(&self, guest: &GuestId, budget: Duration) -> Result<UndrainReply, Error> {
+        let number = self.number_of(guest)?;
+        self.answers(number, budget).await?;
+        self.change(|world, now_ms| world.undrain(&self.config, number, now_ms))
     }
 }
 

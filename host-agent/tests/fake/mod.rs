@@ -3,14 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use async_trait::async_trait;
-use curfew_agent::provider::{EndMode, EndReply, Error, Provider, SessionList};
+use curfew_agent::provider::{
+    DrainOrder, DrainReply, EndMode, EndReply, Error, Look, NoticeReply, Provider, SessionList, UndrainReply,
+};
 use curfew_agent::{Agent, AgentHandle, Connect};
 use curfew_proto::agent::v1::agent_service_server::{AgentService, AgentServiceServer};
 use curfew_proto::agent::v1::{self as wire, attach_request as up, attach_response as down};
 use curfew_proto::dial::DialError;
-use curfew_types::agent::{Finding, OrderedTask, TaskProgress};
+use curfew_types::agent::{Finding, Order, OrderedTask, TaskProgress};
 use curfew_types::{
-    Guest, GuestId, HostName, OperationId, OsFamily, PowerState, Session, SessionKey, SessionState, WallTime,
+    Guest, GuestId, HostName, OnlyIf, OperationId, OsFamily, PowerState, Session, SessionKey, SessionState,
+    WallTime,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -139,20 +142,25 @@ impl Stream {
     }
 
     pub async fn order(&self, operation: OperationId, guests: &[&GuestId]) {
+        self.say(down::Message::Order(self.plain_order(operation, guests).into())).await;
+    }
+
+    /// An order without options.
+    pub fn plain_order(&self, operation: OperationId, guests: &[&GuestId]) -> Order {
         let task = |(index, guest): (usize, &&GuestId)| OrderedTask {
             index: u32::try_from(index).unwrap(),
             guest: (*guest).clone(),
         };
-        let order = curfew_types::agent::Order {
+        Order {
             operation,
             epoch: 1,
             remaining_ms: 60_000,
             task_timeout_ms: 30_000,
             required_capabilities: Vec::new(),
+            logoff: curfew_types::Logoff::default(),
             safeguards: curfew_types::agent::SafeguardsMark::default(),
             tasks: guests.iter().enumerate().map(task).collect(),
-        };
-        self.say(down::Message::Order(order.into())).await;
+        }
     }
 
     pub async fn acknowledge(&self, sequence: u64) {
@@ -224,6 +232,8 @@ impl Connect for Plain {
 pub enum Asked {
     List(GuestId),
     End(GuestId, String),
+    Drain(GuestId),
+    Undrain(GuestId),
 }
 
 /// A provider whose guests do what a test says.
@@ -292,10 +302,35 @@ impl Provider for Guests {
         Ok(self.sessions.lock().unwrap().keys().map(guest).collect())
     }
 
-    async fn list_sessions(&self, guest: &GuestId, _budget: Duration) -> Result<SessionList, Error> {
+    async fn list_sessions(
+        &self,
+        guest: &GuestId,
+        _look: Look,
+        _budget: Duration,
+    ) -> Result<SessionList, Error> {
         self.note(Asked::List(guest.clone()));
         let sessions = self.sessions.lock().unwrap()[guest].clone();
-        Ok(SessionList { boot: "b1".into(), sessions })
+        Ok(SessionList { boot: "b1".into(), sessions, ..SessionList::default() })
+    }
+
+    async fn notify(
+        &self,
+        _: &GuestId,
+        sessions: &[SessionKey],
+        _: &str,
+        _: Duration,
+    ) -> Result<Vec<NoticeReply>, Error> {
+        Ok(vec![NoticeReply::Shown; sessions.len()])
+    }
+
+    async fn drain(&self, guest: &GuestId, _: &DrainOrder, _: Duration) -> Result<DrainReply, Error> {
+        self.note(Asked::Drain(guest.clone()));
+        Ok(DrainReply::InForce)
+    }
+
+    async fn undrain(&self, guest: &GuestId, _: Duration) -> Result<UndrainReply, Error> {
+        self.note(Asked::Undrain(guest.clone()));
+        Ok(UndrainReply::Lifted)
     }
 
     async fn end_session(
@@ -303,6 +338,7 @@ impl Provider for Guests {
         guest: &GuestId,
         session: &SessionKey,
         _how: EndMode,
+        _only_if: OnlyIf,
         _budget: Duration,
     ) -> Result<EndReply, Error> {
         self.note(Asked::End(guest.clone(), session.id.clone()));

@@ -1,6 +1,8 @@
 //! `curfew.agent.v1`: hello, orders, cancels, safeguards, reports and inventories.
 
 use super::ConvertError;
+use super::checks::Checks;
+use super::logoff::Given;
 use super::words::{known, os_family};
 use crate::agent::v1 as wire;
 use crate::v1;
@@ -13,12 +15,12 @@ use curfew_types::guest::GUEST_NAME_MAX;
 use curfew_types::label::{AGENT_PREFIX, LABELS_MAX};
 use curfew_types::{Guest, GuestId, OperationId};
 
-fn operation(number: u64) -> Result<OperationId, ConvertError> {
+pub(super) fn operation(number: u64) -> Result<OperationId, ConvertError> {
     OperationId::from_number(number)
         .ok_or_else(|| ConvertError::new("operation", format!("{number} is no operation")))
 }
 
-fn guest_id(field: &'static str, text: &str) -> Result<GuestId, ConvertError> {
+pub(super) fn guest_id(field: &'static str, text: &str) -> Result<GuestId, ConvertError> {
     text.parse().map_err(|error: curfew_types::id::IdError| ConvertError::new(field, error.to_string()))
 }
 
@@ -158,6 +160,7 @@ impl TryFrom<wire::OrderedTask> for OrderedTask {
 
 impl From<Order> for wire::Order {
     fn from(order: Order) -> wire::Order {
+        let logoff = Given::from(order.logoff);
         wire::Order {
             operation: order.operation.number(),
             epoch: order.epoch,
@@ -166,6 +169,10 @@ impl From<Order> for wire::Order {
             required_capabilities: order.required_capabilities,
             tasks: order.tasks.into_iter().map(Into::into).collect(),
             safeguards: Some(order.safeguards.into()),
+            sessions: logoff.sessions,
+            notice: logoff.notice,
+            force_after: logoff.force_after,
+            drain: logoff.drain,
         }
     }
 }
@@ -173,11 +180,23 @@ impl From<Order> for wire::Order {
 impl TryFrom<wire::Order> for Order {
     type Error = ConvertError;
     fn try_from(order: wire::Order) -> Result<Order, ConvertError> {
+        let mut checks = Checks::default();
+        let given = Given {
+            sessions: order.sessions,
+            notice: order.notice,
+            force_after: order.force_after,
+            drain: order.drain,
+        };
+        let logoff = checks.logoff("order", given);
+        if let Some(violation) = checks.0.first() {
+            return Err(ConvertError::new("order", format!("{}: {}", violation.field, violation.why)));
+        }
         Ok(Order {
             operation: operation(order.operation)?,
             epoch: order.epoch,
             remaining_ms: order.remaining_ms,
             task_timeout_ms: order.task_timeout_ms,
+            logoff,
             required_capabilities: order.required_capabilities,
             safeguards: mark(order.safeguards),
             tasks: order.tasks.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
@@ -242,6 +261,9 @@ impl From<Report> for wire::Report {
             findings: report.findings.into_iter().map(Into::into).collect(),
             ledger: Some(report.ledger.into()),
             safeguards: Some(report.safeguards.into()),
+            drains: report
+                .drains
+                .map(|drains| wire::Drains { drains: drains.into_iter().map(Into::into).collect() }),
         }
     }
 }
@@ -256,6 +278,7 @@ impl TryFrom<wire::Report> for Report {
             findings: report.findings.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             ledger: ledger.into(),
             safeguards: mark(report.safeguards),
+            drains: report.drains.map(super::drain::all).transpose()?,
         })
     }
 }

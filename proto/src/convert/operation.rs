@@ -1,19 +1,19 @@
 //! The operator's request: every field is checked here, and every wrong one is named, before anything is stored.
 
-mod checks;
 mod rollout;
 
 pub use rollout::failure_budgets;
 
+use super::checks::Checks;
+use super::logoff::Given;
 use super::words::duration;
 use crate::v1;
-use checks::Checks;
 use curfew_types::glob::Glob;
 use curfew_types::operation::{
     ANNOTATIONS_MAX, DEADLINE_DEFAULT_MS, DEADLINE_MAX_MS, DELIVER_WITHIN_DEFAULT_MS, PATTERNS_MAX,
     TASK_TIMEOUT_DEFAULT_MS, TASK_TIMEOUT_MAX_MS, TASK_TIMEOUT_MIN_MS,
 };
-use curfew_types::{Budgets, NotRunning, OperationSpec, Rollout, Selection, Violation};
+use curfew_types::{Budgets, NotRunning, OperationSpec, Rollout, Selection, SessionFilter, Violation};
 
 /// What is wrong with a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +61,14 @@ pub fn operation_spec(
     let within_default = DELIVER_WITHIN_DEFAULT_MS.min(deadline_ms);
     let deliver_within_ms =
         checks.time("spec.deliver_within", spec.deliver_within, within_default, 0..=deadline_ms);
+    let given = Given {
+        sessions: spec.sessions,
+        notice: spec.notice,
+        force_after: spec.force_after,
+        drain: spec.drain,
+    };
+    let logoff = checks.logoff("spec", given);
+    checks.logoff_in_time(&logoff, task_timeout_ms, deadline_ms);
     checks.text("request_id", &request_id);
     checks.text("spec.reason", &spec.reason);
     if spec.annotations.len() > ANNOTATIONS_MAX {
@@ -76,6 +84,7 @@ pub fn operation_spec(
     Ok(OperationSpec {
         selection,
         not_running,
+        logoff,
         max_in_flight,
         rollout,
         budgets,
@@ -88,6 +97,16 @@ pub fn operation_spec(
         // Only RetryOperation makes one of these.
         retry_of: None,
     })
+}
+
+/// Which sessions, where a request says only that; all of them where the field is absent.
+///
+/// # Errors
+/// Everything that is out of range; `field` is the name of the message in the request.
+pub fn session_filter(field: &str, filter: Option<v1::SessionFilter>) -> Result<SessionFilter, SpecError> {
+    let mut checks = Checks::default();
+    let filter = checks.session_filter(field, filter);
+    if checks.0.is_empty() { Ok(filter) } else { Err(SpecError::Invalid(checks.0)) }
 }
 
 impl Checks {
@@ -144,6 +163,7 @@ impl From<OperationSpec> for v1::OperationSpec {
     fn from(spec: OperationSpec) -> v1::OperationSpec {
         let texts = |globs: Vec<Glob>| globs.into_iter().map(String::from).collect();
         let selection = spec.selection;
+        let logoff = Given::from(spec.logoff);
         v1::OperationSpec {
             selection: Some(v1::Selection {
                 all: selection.all,
@@ -163,6 +183,10 @@ impl From<OperationSpec> for v1::OperationSpec {
             annotations: spec.annotations.into_iter().collect(),
             rollout: (spec.rollout != Rollout::default()).then(|| spec.rollout.into()),
             budgets: (spec.budgets != Budgets::default()).then(|| spec.budgets.into()),
+            sessions: logoff.sessions,
+            notice: logoff.notice,
+            force_after: logoff.force_after,
+            drain: logoff.drain,
         }
     }
 }
@@ -170,8 +194,10 @@ impl From<OperationSpec> for v1::OperationSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use curfew_types::filter::IDLE_MAX_MS;
+    use curfew_types::logoff::{DRAIN_MAX_MS, DRAIN_MIN_MS, REPEAT_MIN_MS};
     use curfew_types::rollout::{SPREADS_MAX, WAVE_PAUSE_MAX_MS};
-    use curfew_types::{Amount, BetweenWaves, Spread};
+    use curfew_types::{Amount, BetweenWaves, DrainFor, Logoff, Notice, Spread, StateFilter, WallTime};
     use proptest::prelude::*;
 
     fn all() -> v1::OperationSpec {
@@ -231,17 +257,53 @@ mod tests {
         })
     }
 
+    fn users() -> impl Strategy<Value = Vec<Glob>> {
+        prop::collection::vec("[a-z*]{1,8}".prop_map(|text| text.parse().expect("a glob")), 0..3)
+    }
+
+    fn filters() -> impl Strategy<Value = SessionFilter> {
+        let state = prop::option::of(prop_oneof![Just(StateFilter::Active), Just(StateFilter::Disconnected)]);
+        let idle = prop::option::of(1..=IDLE_MAX_MS);
+        let before = prop::option::of((0..=4_000_000_000_000_i64).prop_map(WallTime));
+        (users(), users(), state, idle, before).prop_map(
+            |(users, exclude_users, state, idle_at_least_ms, logged_on_before)| SessionFilter {
+                users,
+                exclude_users,
+                state,
+                idle_at_least_ms,
+                logged_on_before,
+            },
+        )
+    }
+
+    /// Whose times fit into any task and any deadline that is drawn beside it.
+    fn logoffs() -> impl Strategy<Value = Logoff> {
+        let repeat = prop::option::of(Just(REPEAT_MIN_MS));
+        let notice = ("[a-z]{1,9} [{]minutes[}]", repeat).prop_map(|(text, repeat_ms)| Notice {
+            text,
+            grace_ms: if repeat_ms.is_some() { REPEAT_MIN_MS + 1 } else { 0 },
+            repeat_ms,
+        });
+        let drain =
+            prop_oneof![Just(DrainFor::TheTask), (DRAIN_MIN_MS..=DRAIN_MAX_MS).prop_map(DrainFor::Ms)];
+        let force = prop::option::of(0..TASK_TIMEOUT_MIN_MS);
+        (filters(), prop::option::of(notice), force, prop::option::of(drain)).prop_map(
+            |(sessions, notice, force_after_ms, drain)| Logoff { sessions, notice, force_after_ms, drain },
+        )
+    }
+
     fn specs() -> impl Strategy<Value = OperationSpec> {
-        let times = (TASK_TIMEOUT_MIN_MS..=TASK_TIMEOUT_MAX_MS, 1000..=DEADLINE_MAX_MS, 0_u64..=1000);
+        let times = (TASK_TIMEOUT_MIN_MS..=TASK_TIMEOUT_MAX_MS, 2000..=DEADLINE_MAX_MS, 0_u64..=1000);
         let texts = ("[a-z ]{0,9}", prop::option::of("[a-z]{1,9}"), "[a-z]{1,5}", any::<bool>());
-        (prop::option::of(amounts(1)), rollouts(), budgets(), times, texts).prop_map(
-            |(max_in_flight, rollout, budgets, times, texts)| {
+        (prop::option::of(amounts(1)), rollouts(), budgets(), times, texts, logoffs()).prop_map(
+            |(max_in_flight, rollout, budgets, times, texts, logoff)| {
                 let (task_timeout_ms, deadline_ms, deliver_within_ms) = times;
                 let (reason, request_id, name, is_refused) = texts;
                 let guests = vec![format!("{name}-*").parse().expect("a glob")];
                 let selection = Selection { guests, ..Selection::default() };
                 OperationSpec {
                     not_running: if is_refused { NotRunning::Refuse } else { NotRunning::Skip },
+                    logoff,
                     max_in_flight,
                     rollout,
                     budgets,
@@ -279,6 +341,41 @@ mod tests {
         let wrong =
             ["spec.selection.label_selector", "spec.max_in_flight", "spec.task_timeout", "spec.reason"];
         assert_eq!(fields, wrong);
+    }
+
+    #[test]
+    fn times_that_do_not_fit_together_are_named() {
+        let mut spec = all();
+        spec.force_after = Some(duration(600_000));
+        spec.deadline = Some(duration(3_600_000));
+        spec.notice = Some(v1::Notice {
+            text: "in {hours} h".into(),
+            grace: Some(duration(3_600_000)),
+            repeat: Some(duration(7_200_000)),
+        });
+        spec.drain = Some(v1::DrainOptions { drain_for: Some(duration(0)) });
+        let Err(SpecError::Invalid(violations)) = operation_spec(Some(spec), String::new()) else {
+            panic!("it must be invalid");
+        };
+        let fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
+        let wrong = [
+            "spec.notice.text",
+            "spec.notice.repeat",
+            "spec.drain.drain_for",
+            "spec.force_after",
+            "spec.notice.grace",
+        ];
+        assert_eq!(fields, wrong);
+    }
+
+    #[test]
+    fn a_grace_without_words_gets_the_standard_words() {
+        let mut spec = all();
+        let grace = Some(duration(60_000));
+        spec.notice = Some(v1::Notice { text: String::new(), grace, repeat: None });
+        let parsed = operation_spec(Some(spec), String::new()).expect("valid");
+        let text = curfew_types::logoff::NOTICE_DEFAULT.to_owned();
+        assert_eq!(parsed.logoff.notice, Some(Notice { text, grace_ms: 60_000, repeat_ms: None }));
     }
 
     #[test]

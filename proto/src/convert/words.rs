@@ -2,13 +2,17 @@
 
 use super::ConvertError;
 use crate::v1;
-use curfew_types::outcome::{MESSAGE_MAX, REMAINING_MAX, RemainingSession};
+use curfew_types::outcome::{MESSAGE_MAX, RESULTS_MAX, SESSION_WHY_MAX};
 use curfew_types::session::USER_MAX;
 use curfew_types::{
-    NotRunning, OperationState, OsFamily, Outcome, OutcomeClass, PowerState, Reason, Session, SessionCounts,
-    SessionKey, SessionState, Stage, StatusCode, TaskResult, Verdict, WallTime,
+    DrainState, NotRunning, OperationState, OsFamily, Outcome, OutcomeClass, PowerState, Reason, Session,
+    SessionCounts, SessionFate, SessionKey, SessionResult, SessionState, Stage, StatusCode, TaskResult,
+    Verdict, WallTime,
 };
 use pbjson_types::{Duration, Timestamp};
+
+/// Most remaining sessions that stand in a verdict by themselves, beside the results.
+const REMAINING_MAX: usize = 16;
 
 /// Pairs of a wire enumeration and a type of the vocabulary: one table, both directions.
 macro_rules! enumerations {
@@ -64,6 +68,13 @@ enumerations! {
     }
     NotRunningPolicy <=> NotRunning { Skip = Skip, Refuse = Refuse }
     PowerState <=> PowerState { Running = Running, Paused = Paused, Stopped = Stopped, Unknown = Unknown }
+    SessionFate <=> SessionFate {
+        Remaining = Remaining, Forced = Forced, Ended = Ended, LeftByItself = LeftByItself, Excluded = Excluded,
+        New = New,
+    }
+    DrainState <=> DrainState {
+        Pending = Pending, InForce = InForce, SomebodyElses = SomebodyElses, Lifting = Lifting,
+    }
     SessionState <=> SessionState { Active = Active, Disconnected = Disconnected, Closing = Closing }
 }
 
@@ -81,8 +92,13 @@ pub fn milliseconds(duration: &Duration) -> Option<u64> {
     seconds.checked_mul(1000)?.checked_add(nanos / 1_000_000)
 }
 
-/// A moment on the wire.
+/// The moments that a timestamp may tell, in milliseconds: the years 1 to 9999. A guest can claim any other, and a client
+/// could not print it.
+const TIMES_MS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
+
+/// A moment on the wire; the first or last that there is for one beyond.
 pub fn timestamp(at: WallTime) -> Timestamp {
+    let at = WallTime(at.0.clamp(*TIMES_MS.start(), *TIMES_MS.end()));
     let nanos = i32::try_from(at.0.rem_euclid(1000) * 1_000_000).unwrap_or(0);
     Timestamp { seconds: at.0.div_euclid(1000), nanos }
 }
@@ -125,22 +141,57 @@ impl From<v1::SessionCounts> for SessionCounts {
     }
 }
 
+impl From<SessionResult> for v1::SessionResult {
+    fn from(result: SessionResult) -> v1::SessionResult {
+        v1::SessionResult {
+            id: result.id,
+            user: result.user,
+            fate: v1::SessionFate::from(result.fate).into(),
+            notices: result.notices,
+            why: result.why,
+        }
+    }
+}
+
+impl TryFrom<v1::SessionResult> for SessionResult {
+    type Error = ConvertError;
+    fn try_from(result: v1::SessionResult) -> Result<SessionResult, ConvertError> {
+        const FIELD: &str = "verdict.results";
+        if result.id.len() > USER_MAX || result.user.len() > USER_MAX || result.why.len() > SESSION_WHY_MAX {
+            return Err(ConvertError::new(FIELD, "an id, a user or an explanation is too long"));
+        }
+        Ok(SessionResult {
+            id: result.id,
+            user: result.user,
+            fate: known::<v1::SessionFate>(FIELD, result.fate)?.try_into()?,
+            notices: result.notices,
+            why: result.why,
+        })
+    }
+}
+
 impl From<Verdict> for v1::Verdict {
     fn from(verdict: Verdict) -> v1::Verdict {
-        let left = |session: RemainingSession| v1::RemainingSession { id: session.id, user: session.user };
+        let left = |session: &SessionResult| v1::RemainingSession {
+            id: session.id.clone(),
+            user: session.user.clone(),
+        };
         v1::Verdict {
             outcome: v1::Outcome::from(verdict.outcome).into(),
             status: Some(verdict.code.into()),
             reason: verdict.reason.as_str().into(),
+            remaining: verdict.results_of(SessionFate::Remaining).take(REMAINING_MAX).map(left).collect(),
             message: verdict.message,
             sessions: Some(verdict.sessions.into()),
-            remaining: verdict.remaining.into_iter().map(left).collect(),
+            results: verdict.results.into_iter().map(Into::into).collect(),
         }
     }
 }
 
 impl TryFrom<v1::Verdict> for Verdict {
     type Error = ConvertError;
+
+    /// The results say who remains; what stands beside them says it to clients.
     fn try_from(verdict: v1::Verdict) -> Result<Verdict, ConvertError> {
         let status = verdict.status.ok_or_else(|| ConvertError::new("verdict.status", "it is missing"))?;
         let Some(reason) = Reason::from_word(&verdict.reason) else {
@@ -153,24 +204,16 @@ impl TryFrom<v1::Verdict> for Verdict {
                 format!("it is longer than {MESSAGE_MAX} bytes"),
             ));
         }
-        if verdict.remaining.len() > REMAINING_MAX {
-            return Err(ConvertError::new(
-                "verdict.remaining",
-                format!("it has more than {REMAINING_MAX} sessions"),
-            ));
+        if verdict.results.len() > RESULTS_MAX {
+            return Err(ConvertError::new("verdict.results", format!("there are more than {RESULTS_MAX}")));
         }
-        if verdict.remaining.iter().any(|left| left.id.len() > USER_MAX || left.user.len() > USER_MAX) {
-            let why = format!("an id or user is longer than {USER_MAX} bytes");
-            return Err(ConvertError::new("verdict.remaining", why));
-        }
-        let left = |session: v1::RemainingSession| RemainingSession { id: session.id, user: session.user };
         Ok(Verdict {
             outcome: known::<v1::Outcome>("verdict.outcome", verdict.outcome)?.try_into()?,
             code: status.try_into()?,
             reason,
             message: verdict.message,
             sessions: verdict.sessions.unwrap_or_default().into(),
-            remaining: verdict.remaining.into_iter().map(left).collect(),
+            results: verdict.results.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -213,5 +256,21 @@ pub(super) fn os_family(word: &str) -> OsFamily {
         "windows" => OsFamily::Windows,
         "other" => OsFamily::Other,
         _ => OsFamily::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_that_no_calendar_has_is_told_as_the_last_that_there_is() {
+        let last = Timestamp { seconds: 253_402_300_799, nanos: 999_000_000 };
+        assert_eq!(timestamp(WallTime(i64::MAX)), last);
+        assert_eq!(timestamp(WallTime(i64::MIN)), Timestamp { seconds: -62_135_596_800, nanos: 0 });
+        assert_eq!(timestamp(wall_time(&Timestamp { seconds: i64::MAX, nanos: -1 })), last);
+        for ms in [-62_135_596_800_000, -1, 0, 1_795_000_000_123, 253_402_300_799_999] {
+            assert_eq!(wall_time(&timestamp(WallTime(ms))), WallTime(ms));
+        }
     }
 }

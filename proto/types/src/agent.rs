@@ -1,7 +1,7 @@
 //! What controller and agent say to one another, as both cores see it: hello, orders, cancels, reports.
 
 use crate::glob::Glob;
-use crate::{GuestId, OperationId, SessionCounts, Stage, Verdict};
+use crate::{Drain, GuestId, Logoff, OperationId, SessionCounts, Stage, Verdict, user};
 use serde::{Deserialize, Serialize};
 
 /// How long an agent remembers finished tasks: longer than the latest deadline an operation can have, so that a
@@ -53,16 +53,9 @@ impl Safeguards {
         self.held.binary_search(guest).is_ok()
     }
 
-    /// Whether sessions of this user are never ended. Case does not count, and a pattern without a domain protects
-    /// that user in every domain and realm: `DOMAIN\user` and `user@realm` are understood.
+    /// Whether sessions of this user are never ended; patterns are read as in [`user::is_among`].
     pub fn protects(&self, user: &str) -> bool {
-        let user = user.to_lowercase();
-        let bare = user.rsplit_once('\\').map_or(user.as_str(), |(_, name)| name);
-        let bare = bare.split_once('@').map_or(bare, |(name, _)| name);
-        self.protected_users.iter().any(|glob| {
-            let glob = glob.to_lowercase();
-            glob.matches(&user) || glob.matches(bare)
-        })
+        user::is_among(user, &self.protected_users)
     }
 }
 
@@ -105,6 +98,8 @@ pub struct Order {
     pub remaining_ms: u64,
     /// A task's time from the act moment.
     pub task_timeout_ms: u64,
+    /// How people are logged off.
+    pub logoff: Logoff,
     /// Options an agent must know to take the order.
     pub required_capabilities: Vec<String>,
     /// The safeguards that were in force when the order was given: an agent that has older ones leaves it.
@@ -167,32 +162,6 @@ pub struct Report {
     pub ledger: LedgerMark,
     /// The safeguards that are in force at this moment.
     pub safeguards: SafeguardsMark,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn protecting(globs: &[&str]) -> Safeguards {
-        let protected_users = globs.iter().map(|glob| glob.parse().expect("a pattern")).collect();
-        Safeguards { protected_users, ..Safeguards::default() }
-    }
-
-    #[test]
-    fn a_protected_name_is_protected_in_every_domain_and_case() {
-        let safeguards = protecting(&["alice", "svc-*"]);
-        for user in ["alice", "Alice", "CORP\\alice", "alice@corp.example", "CORP\\SVC-backup", "svc-1@x"] {
-            assert!(safeguards.protects(user), "{user}");
-        }
-        for user in ["alicia", "malice", "CORP\\bob", "svc"] {
-            assert!(!safeguards.protects(user), "{user}");
-        }
-    }
-
-    #[test]
-    fn a_pattern_with_a_domain_protects_in_that_domain_only() {
-        let safeguards = protecting(&["TRADING\\*", "*@desk.example"]);
-        assert!(safeguards.protects("trading\\bob") && safeguards.protects("eve@DESK.example"));
-        assert!(!safeguards.protects("corp\\bob") && !safeguards.protects("eve"));
-    }
+    /// All drains of this host's guests, when something about them changed; `None` where nothing did.
+    pub drains: Option<Vec<Drain>>,
 }

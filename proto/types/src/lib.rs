@@ -6,10 +6,13 @@
 pub mod agent;
 pub mod amount;
 pub mod digest;
+pub mod drain;
+pub mod filter;
 pub mod glob;
 pub mod guest;
 pub mod id;
 pub mod label;
+pub mod logoff;
 pub mod operation;
 pub mod outcome;
 pub mod rollout;
@@ -19,13 +22,19 @@ pub mod stage;
 pub mod status;
 pub mod task_wait;
 pub mod time;
+pub mod user;
 pub mod violation;
 
 pub use amount::Amount;
+pub use drain::{Drain, DrainAsk, DrainOwner, DrainState, DrainWish};
+pub use filter::{Mismatch, OnlyIf, SessionFilter, StateFilter};
 pub use guest::{Guest, OsFamily, PowerState};
 pub use id::{GuestId, HostName, OperationId, TaskId};
+pub use logoff::{DrainFor, Logoff, Notice};
 pub use operation::{NotRunning, OperationSpec, OperationState, Selection};
-pub use outcome::{Outcome, OutcomeClass, Reason, SessionCounts, TaskResult, Verdict};
+pub use outcome::{
+    Outcome, OutcomeClass, Reason, SessionCounts, SessionFate, SessionResult, TaskResult, Verdict,
+};
 pub use rollout::{BetweenWaves, Budgets, Rollout, Spread};
 pub use session::{Session, SessionKey, SessionState};
 pub use stage::Stage;

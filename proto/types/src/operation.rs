@@ -4,7 +4,7 @@ use crate::amount::Amount;
 use crate::glob::Glob;
 use crate::rollout::{Budgets, Rollout};
 use crate::selector::LabelSelector;
-use crate::{GuestId, OperationId, WallTime};
+use crate::{GuestId, Logoff, OperationId, WallTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -78,6 +78,9 @@ pub struct OperationSpec {
     pub selection: Selection,
     /// What to do with guests that are not running.
     pub not_running: NotRunning,
+    /// How people are logged off.
+    #[serde(default)]
+    pub logoff: Logoff,
     /// Most tasks between ordered and done at a time; `None` is no limit.
     pub max_in_flight: Option<Amount>,
     /// How it spreads over its guests.
@@ -109,6 +112,7 @@ impl OperationSpec {
         OperationSpec {
             selection,
             not_running: NotRunning::default(),
+            logoff: Logoff::default(),
             max_in_flight: None,
             rollout: Rollout::default(),
             budgets: Budgets::default(),

@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 
 /// Longest text for people in a verdict, in bytes; longer ones are cut.
 pub const MESSAGE_MAX: usize = 512;
-/// Most remaining sessions named in a verdict; the count tells the rest.
-pub const REMAINING_MAX: usize = 16;
+/// Most sessions told one by one in a verdict, those that went least well first; the counts tell the rest.
+pub const RESULTS_MAX: usize = 100;
+/// Longest text for people about one session, in bytes; longer ones are cut.
+pub const SESSION_WHY_MAX: usize = 160;
 
 /// How a task ended. It ends once, with one of these, and that never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -188,7 +190,7 @@ macro_rules! reasons {
 reasons! {
     SessionsEnded = "sessions_ended": "Every target session was ended or left by itself, and is gone.";
     GuestStopped = "guest_stopped": "The guest stopped or rebooted after acceptance, and its sessions went with it.";
-    NoSessions = "no_sessions": "Nobody was logged on at the act moment.";
+    NoSessions = "no_sessions": "Nobody was logged on at the act moment whom the request means.";
     GuestUnknown = "guest_unknown": "The agent does not know the guest.";
     NotRunning = "not_running": "The guest is not running.";
     Paused = "paused": "The guest is paused.";
@@ -231,9 +233,9 @@ impl Reason {
 /// What was found and done about the sessions of one guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionCounts {
-    /// Target sessions at the act moment.
+    /// Target sessions: those at the act moment, and those that were warned before and left by themselves.
     pub found: u32,
-    /// Targets that are gone.
+    /// Targets that are gone, whichever way.
     pub ended: u32,
     /// Targets that had to be killed.
     pub forced: u32,
@@ -245,13 +247,55 @@ pub struct SessionCounts {
     pub new: u32,
 }
 
-/// A session that is still there, as a verdict names it.
+macro_rules! fates {
+    ($($variant:ident = $word:literal: $doc:literal;)+) => {
+        /// What became of one session. In the order in which a verdict tells them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum SessionFate { $(#[doc = $doc] $variant,)+ }
+
+        impl SessionFate {
+            /// Every fate. Its place is its number in the store: append only.
+            pub const ALL: &[SessionFate] = &[$(SessionFate::$variant),+];
+
+            /// The word used in listings.
+            pub fn as_str(self) -> &'static str {
+                match self { $(SessionFate::$variant => $word),+ }
+            }
+
+            /// Its place in [`SessionFate::ALL`].
+            pub fn place(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+fates! {
+    Remaining = "remaining": "It was to end, and is still there.";
+    Forced = "forced": "It had to be killed, and is gone.";
+    Ended = "ended": "It was asked to end, and is gone.";
+    LeftByItself = "left by itself": "It was gone before it was asked to end.";
+    Excluded = "excluded": "It was left alone, because it was not asked for or its user is protected.";
+    New = "new": "It began after the act moment, and was left alone.";
+}
+
+/// What became of one session of a guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RemainingSession {
+pub struct SessionResult {
     /// The platform's session id.
     pub id: String,
     /// The user, as the guest writes it.
     pub user: String,
+    /// What became of it.
+    pub fate: SessionFate,
+    /// How many notices were shown to it.
+    #[serde(default)]
+    pub notices: u32,
+    /// More in words: what holds a remaining one, why one was excluded, why it was shown no notice. May be empty; at
+    /// most [`SESSION_WHY_MAX`] bytes.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
 }
 
 /// How a task ended, in full.
@@ -267,8 +311,9 @@ pub struct Verdict {
     pub message: String,
     /// What was found and done.
     pub sessions: SessionCounts,
-    /// Targets that are still there; at most [`REMAINING_MAX`].
-    pub remaining: Vec<RemainingSession>,
+    /// What became of each session, those that went least well first; at most [`RESULTS_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub results: Vec<SessionResult>,
 }
 
 impl Verdict {
@@ -280,7 +325,7 @@ impl Verdict {
             reason,
             message: message.into(),
             sessions: SessionCounts::default(),
-            remaining: Vec::new(),
+            results: Vec::new(),
         };
         truncate_at_char(&mut verdict.message, MESSAGE_MAX);
         verdict
@@ -288,11 +333,20 @@ impl Verdict {
 
     /// The same with what was found and done.
     #[must_use]
-    pub fn with_sessions(mut self, sessions: SessionCounts, mut remaining: Vec<RemainingSession>) -> Verdict {
-        remaining.truncate(REMAINING_MAX);
+    pub fn with_sessions(mut self, sessions: SessionCounts, mut results: Vec<SessionResult>) -> Verdict {
+        results.sort_by_key(|result| result.fate);
+        results.truncate(RESULTS_MAX);
+        for result in &mut results {
+            truncate_at_char(&mut result.why, SESSION_WHY_MAX);
+        }
         self.sessions = sessions;
-        self.remaining = remaining;
+        self.results = results;
         self
+    }
+
+    /// The sessions with this fate.
+    pub fn results_of(&self, fate: SessionFate) -> impl Iterator<Item = &SessionResult> {
+        self.results.iter().filter(move |result| result.fate == fate)
     }
 
     /// Whether the requester has what was asked for.

@@ -60,10 +60,50 @@ impl FleetService for Service {
         answer(v1::LabelGuestResponse { guest: script.guests.first().cloned() })
     }
 
-    async fn list_sessions(&self, _: Request<v1::ListSessionsRequest>) -> Answer<Self::ListSessionsStream> {
-        let script = self.asked("list sessions".into())?;
-        let answers: Vec<_> = script.sessions.iter().cloned().map(Ok).collect();
-        answer(Box::pin(tokio_stream::iter(answers)))
+    async fn list_sessions(
+        &self,
+        request: Request<v1::ListSessionsRequest>,
+    ) -> Answer<Self::ListSessionsStream> {
+        let filter = match &request.get_ref().filter {
+            None => String::new(),
+            filter => serde_json::to_string(filter).map_err(|_| Status::internal("no JSON"))?,
+        };
+        let script = self.asked(format!("list sessions {filter}").trim_end().into())?;
+        let at_once: Vec<_> = script.sessions.iter().cloned().map(Ok).collect();
+        let (gate, late) = script.slow_sessions.clone().unwrap_or_default();
+        let late = async move {
+            if !late.is_empty() {
+                gate.notified().await;
+            }
+            tokio_stream::iter(late.into_iter().map(Ok).collect::<Vec<_>>())
+        };
+        let late = futures::FutureExt::flatten_stream(late);
+        answer(Box::pin(futures::StreamExt::chain(tokio_stream::iter(at_once), late)))
+    }
+
+    async fn drain_guest(&self, request: Request<v1::DrainGuestRequest>) -> Answer<v1::DrainGuestResponse> {
+        let request = request.into_inner();
+        let seconds = request.drain_for.map_or(0, |time| time.seconds);
+        let script = self.asked(format!("drain {} for {seconds} {}", request.guest, request.reason))?;
+        answer(v1::DrainGuestResponse { drain: script.drains.first().cloned() })
+    }
+
+    async fn undrain_guest(
+        &self,
+        request: Request<v1::UndrainGuestRequest>,
+    ) -> Answer<v1::UndrainGuestResponse> {
+        let request = request.into_inner();
+        let script =
+            self.asked(format!("undrain {} {:?} {}", request.guest, request.operation_id, request.all))?;
+        answer(v1::UndrainGuestResponse { drains: script.drains.clone() })
+    }
+
+    async fn list_drains(&self, request: Request<v1::ListDrainsRequest>) -> Answer<v1::ListDrainsResponse> {
+        let request = request.into_inner();
+        let script = self.asked("list drains".into())?;
+        let (drains, next_page_token) = page(&script.drains, request.page_size, &request.page_token);
+        let unconnected_host_count = script.unconnected_hosts;
+        answer(v1::ListDrainsResponse { drains, next_page_token, unconnected_host_count })
     }
 
     async fn hold_guest(&self, request: Request<v1::HoldGuestRequest>) -> Answer<v1::HoldGuestResponse> {

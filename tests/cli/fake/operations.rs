@@ -31,6 +31,7 @@ impl OperationService for Service {
             digest => format!(" digest {digest}"),
         };
         let mut script = self.asked(format!("start {}{count}{shown}", request.request_id))?;
+        script.specs.extend(request.spec);
         if let Some(guests) = script.preview_then.take() {
             script.preview = guests;
             return Err(Status::failed_precondition("the set of guests has another digest now"));

@@ -9,7 +9,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 suite=$1 root=$2
 users=(alice bob carol dave)
 packages=(systemd systemd-sysv dbus libpam-systemd login passwd procps udev iproute2
-    openssh-server openssh-client qemu-guest-agent)
+    openssh-server openssh-client qemu-guest-agent
+    dbus-tests) # a stand-in for a desktop's notification service
 
 install_packages() {
     # shellcheck disable=SC2086 # an empty mirror must be no argument at all

@@ -91,7 +91,7 @@ async fn login_through_pam(
 }
 
 /// Waits until the login says which session it got and logind lists that session as open.
-async fn login_done(guest: &(impl Guest + ?Sized), tag: &str) -> anyhow::Result<String> {
+pub(super) async fn login_done(guest: &(impl Guest + ?Sized), tag: &str) -> anyhow::Result<String> {
     let note = format!("/run/curfew-test/{tag}");
     let what = format!("the login {tag} in {}", guest.name());
     until(&what, guest.patience(), || async {

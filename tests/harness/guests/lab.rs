@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::container::{Container, ContainerSpec};
 use super::exec::PATH;
+use super::libvirt::Libvirt;
 use super::vm::{Vm, VmSpec};
 
 /// A warden may wait for another one that tears down a full lab.
@@ -41,6 +42,11 @@ impl GuestLab {
     /// Boots a virtual machine and waits until its guest agent answers.
     pub async fn vm(&self, spec: VmSpec) -> anyhow::Result<Vm> {
         Vm::boot(self.0.clone(), spec).await
+    }
+
+    /// Starts a libvirt of the lab's own, without domains, and waits until it answers.
+    pub async fn libvirt(&self) -> anyhow::Result<Libvirt> {
+        Libvirt::start(self.0.clone()).await
     }
 
     /// The folder that holds `NAME.qga`, `NAME.qmp` and `NAME.pid` of every guest, as Proxmox lays them out.

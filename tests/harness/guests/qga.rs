@@ -65,13 +65,7 @@ impl QgaClient {
             }
             patience.pause(anyhow!("it still runs")).await?;
         };
-        let signalled = || status["signal"].as_i64().map(|signal| 128 + signal);
-        let code = status["exitcode"].as_i64().or_else(signalled).context("neither exit code nor signal")?;
-        let text = |stream: &str| -> anyhow::Result<String> {
-            let data = STANDARD.decode(status[stream].as_str().unwrap_or_default())?;
-            Ok(String::from_utf8_lossy(&data).into_owned())
-        };
-        Ok(CommandOutput { code: i32::try_from(code)?, stdout: text("out-data")?, stderr: text("err-data")? })
+        output_of(&status)
     }
 
     async fn synchronise(&mut self) -> anyhow::Result<()> {
@@ -101,4 +95,15 @@ impl QgaClient {
         }
         Ok(line)
     }
+}
+
+/// What `guest-exec-status` tells of a command that has ended.
+pub(super) fn output_of(status: &Value) -> anyhow::Result<CommandOutput> {
+    let signalled = || status["signal"].as_i64().map(|signal| 128 + signal);
+    let code = status["exitcode"].as_i64().or_else(signalled).context("neither exit code nor signal")?;
+    let text = |stream: &str| -> anyhow::Result<String> {
+        let data = STANDARD.decode(status[stream].as_str().unwrap_or_default())?;
+        Ok(String::from_utf8_lossy(&data).into_owned())
+    };
+    Ok(CommandOutput { code: i32::try_from(code)?, stdout: text("out-data")?, stderr: text("err-data")? })
 }

@@ -17,10 +17,10 @@ use super::qmp::QmpClient;
 use super::wait::until;
 
 /// Emulated on two loaded cores a boot takes half a minute; a machine that builds at the same time takes longer.
-const BOOT_LIMIT: Duration = Duration::from_secs(240);
-const LOGIN_LIMIT: Duration = Duration::from_secs(120);
+pub(super) const BOOT_LIMIT: Duration = Duration::from_secs(240);
+pub(super) const LOGIN_LIMIT: Duration = Duration::from_secs(120);
 /// `kvm` or `tcg`; without it QEMU takes KVM where it can and emulates elsewhere.
-const ACCEL: &str = "CURFEW_TEST_ACCEL";
+pub(super) const ACCEL: &str = "CURFEW_TEST_ACCEL";
 
 /// What virtual machine to boot.
 #[derive(Debug, Clone)]

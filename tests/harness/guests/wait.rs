@@ -15,11 +15,15 @@ where
     Looking: Future<Output = anyhow::Result<T>>,
 {
     let mut patience = Patience::new(what, limit);
+    let mut before = String::new();
     loop {
         match timeout_at(patience.deadline, look()).await {
             Ok(Ok(found)) => return Ok(found),
-            Ok(Err(not_yet)) => patience.pause(not_yet).await?,
-            Err(_) => patience.pause(anyhow!("the last look did not end")).await?,
+            Ok(Err(not_yet)) => {
+                before = format!("; the one before: {not_yet:#}");
+                patience.pause(not_yet).await?;
+            }
+            Err(_) => patience.pause(anyhow!("the last look did not end{before}")).await?,
         }
     }
 }

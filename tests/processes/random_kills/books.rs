@@ -4,6 +4,7 @@
 use super::watch::{Watched, outcome};
 use anyhow::{Context as _, ensure};
 use curfew_agent_core::Entry;
+use curfew_tests::guests::until;
 use curfew_types::{GuestId, SessionKey, TaskId, Verdict};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -11,6 +12,10 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long after the last operation a drain may still be in force: the longest one asked for, and a dial.
+const LIFTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// The books of one host.
 pub(super) struct HostBooks {
@@ -86,6 +91,12 @@ impl HostBooks {
                     }
                 }
             }
+            // Under a drain, whoever got in after the act moment goes, too; that is written down first.
+            Entry::Added { operation, index, targets } => {
+                let id = TaskId { operation, index };
+                let acted = self.acted.get_mut(&id).with_context(|| format!("{id} has not acted"))?;
+                acted.extend(targets.iter().map(|target| name(&target.session)));
+            }
             Entry::Finished { operation, index, verdict, .. } => {
                 let id = TaskId { operation, index };
                 let first = self.outcomes.entry(id).or_insert_with(|| verdict.clone());
@@ -125,6 +136,19 @@ impl HostBooks {
             ensure!(is_target, "a session was ended that was no task's target: {ended}");
         }
         Ok(())
+    }
+
+    /// Every guest takes logons again, now that all drains are over.
+    pub(super) async fn wait_for_logons(&self) -> anyhow::Result<()> {
+        let taken = || async {
+            let state: Value = serde_json::from_str(&std::fs::read_to_string(&self.state)?)?;
+            let guests = state["guests"].as_object().context("guests")?;
+            let closed: Vec<&String> =
+                guests.iter().filter(|(_, guest)| !guest["drain"].is_null()).map(|(name, _)| name).collect();
+            ensure!(closed.is_empty(), "these guests still refuse logons: {closed:?}");
+            Ok(())
+        };
+        until("guests take logons again", LIFTED_WITHIN, taken).await
     }
 
     /// The controller's outcomes are those of the ledger, with the same counts.

@@ -32,6 +32,7 @@ impl Draw {
             deadline_ms: self.rng.pick(&[2_000, 15_000, 40_000, 90_000, 200_000]),
             not_running: self.rng.pick(&[NotRunning::Skip, NotRunning::Refuse]),
             with_request_id: self.rng.chance(50),
+            logoff: self.logoff(),
         }
     }
 
@@ -110,8 +111,18 @@ impl Draw {
         if self.rng.chance(15) {
             events.push((self.later(at), Planned::Resume { nth: 0, larger: self.rng.chance(70) }));
         }
+        for _ in 0..self.rng.place(5) {
+            // People come, go and return while they are told to leave and logged off.
+            let what = match self.rng.place(6) {
+                0 => Planned::EverybodyChanges { goes_away: self.rng.chance(40) },
+                1 => Planned::Rush { person: self.person() },
+                2 => self.session_change(),
+                _ => self.by_users(),
+            };
+            events.push((self.soon(at), what));
+        }
         let soon = self.soon(at);
-        match self.rng.place(14) {
+        match self.rng.place(15) {
             0 | 1 => events.push((soon, Planned::CancelOperation { nth: 0 })),
             2 => events.push((soon, self.cancel_task(0))),
             3 | 4 => self.hold(soon, events),
@@ -119,6 +130,7 @@ impl Draw {
             7 => self.pause(0, soon, events),
             8 => self.freeze(soon, events),
             9 => self.crash_then_hold(soon, events),
+            10 => self.crash_again(soon, events),
             _ => {}
         }
     }
@@ -167,6 +179,17 @@ impl Draw {
         if self.rng.chance(50) { self.hold(at, events) } else { self.protect(at, events) }
     }
 
+    /// An agent that dies several times while people have time, or while sessions are being ended.
+    fn crash_again(&mut self, at: u64, events: &mut Events) {
+        let host = self.host();
+        let mut at = at;
+        for _ in 0..self.rng.between(1, 4) {
+            let (point, ms) = (self.crash_point(), self.rng.between(20, 2_000));
+            events.push((at, Planned::AgentCrashes { host, point, ms }));
+            at += self.rng.between(500, 6_000);
+        }
+    }
+
     fn protect(&mut self, at: u64, events: &mut Events) {
         let pattern = self.rng.place(PATTERNS.len());
         events.push((at, Planned::Protect { pattern }));
@@ -177,7 +200,7 @@ impl Draw {
 
     pub(super) fn by_operators(&mut self, at: u64, events: &mut Events) {
         let nth = self.rng.place(6);
-        let what = match self.rng.place(24) {
+        let what = match self.rng.place(27) {
             0 | 1 => Planned::AskAgain { nth, changed: self.rng.chance(30) },
             2 | 3 => Planned::CancelOperation { nth },
             4..=6 => self.cancel_task(nth),
@@ -198,6 +221,7 @@ impl Draw {
                 Planned::RemoveHost { host: self.host(), force: self.rng.chance(50) }
             }
             20 => Planned::Reject { nth },
+            21..=23 => return self.drain(at, events),
             _ => {
                 events.push((at, Planned::Start(Box::new(self.asked()))));
                 return self.consequences(at, events);

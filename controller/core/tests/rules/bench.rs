@@ -181,17 +181,14 @@ impl Bench {
     /// Replaces a host's inventory, over the attachment that came last unless the host has an older one.
     pub(crate) fn inventory(&mut self, name: &str, upserts: Vec<Guest>) {
         for session in 1..=self.sessions {
-            let (host, upserts) = (host(name), upserts.clone());
-            let event = Event::InventoryChanged {
-                host,
-                session,
-                replace: true,
-                upserts,
-                removed: Vec::new(),
-                digest: 1,
-            };
-            self.handle(event);
+            self.inventory_of(name, session, upserts.clone());
         }
+    }
+
+    /// Replaces a host's inventory over this attachment.
+    pub(crate) fn inventory_of(&mut self, name: &str, session: u64, upserts: Vec<Guest>) {
+        let (host, removed) = (host(name), Vec::new());
+        self.handle(Event::InventoryChanged { host, session, replace: true, upserts, removed, digest: 1 });
     }
 
     pub(crate) fn start(&mut self, spec: OperationSpec) -> OperationId {
@@ -264,6 +261,15 @@ impl Bench {
                 |action| if let Action::Record(record) = action { Some(record.clone()) } else { None },
             )
             .collect()
+    }
+
+    /// What the last turn had to say to whoever reads the log.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let note = |action: &Action| match action {
+            Action::Note { text, .. } => Some(text.clone()),
+            Action::Record(_) | Action::Publish(_) | Action::Send { .. } | Action::Disconnect { .. } => None,
+        };
+        self.actions.iter().filter_map(note).collect()
     }
 
     /// The frames of the last turn, with their host and whether they are urgent.

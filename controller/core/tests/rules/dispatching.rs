@@ -1,8 +1,9 @@
 //! Which queued task starts when, and what goes down a stream.
 
-use crate::bench::{Bench, all, hello, ids, progress, succeeded, task};
+use crate::bench::{Bench, all, hello, ids, ledger, progress, succeeded, task};
 use curfew_controller_core::record::Record;
-use curfew_types::{Amount, OperationSpec, Outcome, Reason, Stage};
+use curfew_types::agent::{Report, TaskProgress};
+use curfew_types::{Amount, DrainFor, Logoff, Notice, OperationSpec, Outcome, Reason, SessionCounts, Stage};
 
 fn windowed(limit: u32) -> OperationSpec {
     OperationSpec { max_in_flight: Some(Amount::Number(limit)), ..OperationSpec::plain(all()) }
@@ -31,6 +32,46 @@ fn an_order_carries_the_epoch_and_no_more_time_than_the_operation_has() {
     bench.start(OperationSpec { deadline_ms: 5_000, ..OperationSpec::plain(all()) });
     let order = bench.orders().remove(0);
     assert_eq!((order.epoch, order.remaining_ms), (1, 5_000));
+}
+
+#[test]
+fn an_order_says_how_people_are_logged_off_and_lives_for_the_grace_too() {
+    let mut bench = Bench::with(&[("h1", &["vm-1", "vm-2"])]);
+    let notice = Notice { text: "go home".into(), grace_ms: 3_600_000, repeat_ms: None };
+    let logoff = Logoff { notice: Some(notice), force_after_ms: Some(60_000), ..Logoff::default() };
+    let spec =
+        OperationSpec { logoff: logoff.clone(), task_timeout_ms: 300_000, ..OperationSpec::plain(all()) };
+    let operation = bench.start(spec);
+    let order = bench.orders().remove(0);
+    assert_eq!(order.logoff, logoff);
+    assert_eq!(order.required_capabilities, ["notice", "force"]);
+    // To find the guest ready, the grace, and from the act moment; the rest is for delivery and the last look.
+    let life_ms = 300_000 + 3_600_000 + 300_000 + 10_000;
+    assert_eq!(order.remaining_ms, life_ms);
+    bench.progress(1, task(operation, 0), Stage::Warning);
+    bench.pass(life_ms + 14_999);
+    assert_eq!(bench.verdict(operation, "vm-1"), None, "a heartbeat is left for its report");
+    bench.pass(1);
+    assert_eq!(bench.verdict(operation, "vm-1").map(|verdict| verdict.reason), Some(Reason::NoReport));
+}
+
+#[test]
+fn the_grace_is_no_reason_to_outlive_the_deadline() {
+    let mut bench = Bench::with(&[("h1", &["vm-1"])]);
+    let notice = Notice { text: "go home".into(), grace_ms: 3_600_000, repeat_ms: None };
+    let logoff = Logoff { notice: Some(notice), ..Logoff::default() };
+    bench.start(OperationSpec { logoff, deadline_ms: 3_700_000, ..OperationSpec::plain(all()) });
+    assert_eq!(bench.orders()[0].remaining_ms, 3_700_000);
+}
+
+#[test]
+fn an_order_that_is_said_again_says_all_of_it_again() {
+    let mut bench = Bench::with(&[("h1", &["vm-1"])]);
+    let logoff = Logoff { drain: Some(DrainFor::Ms(60_000)), ..Logoff::default() };
+    bench.start(OperationSpec { logoff: logoff.clone(), ..OperationSpec::plain(all()) });
+    bench.pass(5_000);
+    let order = bench.orders().remove(0);
+    assert_eq!((order.logoff, order.required_capabilities), (logoff, vec!["drain".to_owned()]));
 }
 
 #[test]
@@ -125,6 +166,28 @@ fn a_host_that_returns_in_time_gets_its_order_and_one_that_does_not_is_unreachab
             assert_eq!((verdict.outcome, verdict.reason), (Outcome::Unreachable, Reason::HostOffline));
         }
     }
+}
+
+#[test]
+fn the_stages_never_go_back_and_what_was_seen_of_sessions_is_the_latest() {
+    let mut bench = Bench::with(&[("h1", &["vm-1"])]);
+    let operation = bench.start_all();
+    let mut say = |stage, ended| {
+        let sessions = SessionCounts { found: 2, ended, ..SessionCounts::default() };
+        let progress = vec![TaskProgress { sessions, ..progress(task(operation, 0), stage) }];
+        bench.report("h1", 1, Report { progress, ledger: ledger(7, 10), ..Report::default() });
+        let view = bench.task(task(operation, 0));
+        (view.stage, view.sessions.ended)
+    };
+    assert_eq!(say(Stage::Warning, 0), (Stage::Warning, 0));
+    assert_eq!(say(Stage::Accepted, 0), (Stage::Warning, 0));
+    assert_eq!(say(Stage::Ending, 0), (Stage::Ending, 0));
+    assert_eq!(say(Stage::Warning, 0), (Stage::Ending, 0));
+    assert_eq!(say(Stage::Verifying, 0), (Stage::Verifying, 0));
+    // It asks once more, and forces what is left.
+    assert_eq!(say(Stage::Ending, 1), (Stage::Verifying, 1));
+    assert_eq!(say(Stage::Forcing, 2), (Stage::Verifying, 2));
+    assert_eq!(say(Stage::Done, 9), (Stage::Verifying, 2), "only a finding ends a task");
 }
 
 #[test]

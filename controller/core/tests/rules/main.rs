@@ -4,6 +4,7 @@ mod approving;
 mod bench;
 mod cancelling;
 mod dispatching;
+mod drains;
 mod fleet;
 mod linking;
 mod recovering;

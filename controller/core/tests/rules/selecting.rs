@@ -1,10 +1,13 @@
 //! Which guests an operation has, and which of them it leaves out.
 
-use crate::bench::{Bench, all, guest, id, ids};
+use crate::bench::{Bench, all, guest, hello, host, id, ids};
 use curfew_controller_core::StartError;
+use curfew_controller_core::record::{Recovered, RecoveredHost};
+use curfew_types::agent::Hello;
 use curfew_types::label::Labels;
 use curfew_types::{
-    Amount, Guest, NotRunning, OperationSpec, Outcome, PowerState, Reason, Selection, Stage, StatusCode,
+    Amount, DrainFor, Guest, Logoff, NotRunning, OperationSpec, Outcome, PowerState, Reason, Selection,
+    Stage, StatusCode,
 };
 
 fn plan_of(bench: &Bench, selection: Selection) -> Vec<String> {
@@ -165,6 +168,49 @@ fn the_set_of_guests_is_fixed_when_the_operation_starts() {
     let operation = bench.start_all();
     bench.inventory("h1", vec![guest("vm-1"), guest("vm-2")]);
     assert_eq!(bench.tasks(operation).len(), 1);
+}
+
+#[test]
+fn a_plan_says_whose_agent_is_too_old_for_the_request_and_of_whom_that_is_not_known() {
+    let mut bench = Bench::new();
+    let knows = |names: &[&str]| Hello {
+        capabilities: names.iter().map(|name| (*name).to_owned()).collect(),
+        ..hello()
+    };
+    for (host, hello) in [("h1", knows(&["notice", "drain"])), ("h2", knows(&["notice"]))] {
+        bench.attach_with(host, &hello).expect("attaches");
+        bench.inventory_of(host, bench.last_session(), vec![guest(&format!("{host}-vm"))]);
+    }
+    let logoff = Logoff { drain: Some(DrainFor::TheTask), ..Logoff::default() };
+    let spec = OperationSpec { logoff, ..OperationSpec::plain(all()) };
+    let notes = |bench: &Bench, spec: &OperationSpec| -> Vec<String> {
+        let plan = bench.core.plan(spec, None).expect("can be met");
+        assert_eq!(plan.included(), 2, "what an agent refuses is its own to say");
+        plan.guests.into_iter().map(|guest| guest.note).collect()
+    };
+    let old = "its agent does not know drain and will refuse; upgrade it";
+    assert_eq!(notes(&bench, &spec), ["", old]);
+    assert_eq!(notes(&bench, &OperationSpec::plain(all())), ["", ""]);
+    bench.detach("h2", 2);
+    assert_eq!(notes(&bench, &spec), ["", old], "it is still as old as it was");
+    // What a protection asks of agents counts, too.
+    let pattern = vec!["svc-*".parse().expect("a pattern")];
+    bench.ask(|core, now| core.protect_users(now, pattern, "eve", "")).expect("protects");
+    let both = "its agent does not know protected_users, drain and will refuse; upgrade it";
+    assert_eq!(notes(&bench, &spec)[1], both);
+    // A controller that has just started does not know yet.
+    let seen = RecoveredHost {
+        name: host("h1"),
+        labels: Labels::new(),
+        ledger: None,
+        acknowledged: 0,
+        seen: None,
+        version: "0.9".into(),
+        inventory_digest: 1,
+        guests: vec![guest("h1-vm"), guest("h2-vm")],
+    };
+    let bench = Bench::recover(Recovered { hosts: vec![seen], ..Recovered::default() }, 0);
+    assert_eq!(notes(&bench, &spec), ["its host is not connected"; 2]);
 }
 
 #[test]

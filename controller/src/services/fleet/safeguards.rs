@@ -123,7 +123,8 @@ impl Fleet {
     }
 }
 
-fn named(guest: String) -> Result<String, Error> {
+/// The guest that a call is about, by id or name.
+pub(super) fn named(guest: String) -> Result<String, Error> {
     if guest.is_empty() { Err(Error::missing("guest")) } else { Ok(guest) }
 }
 

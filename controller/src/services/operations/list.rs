@@ -29,15 +29,18 @@ impl Operations {
             ids.into_iter().filter_map(|id| core.operation(id)).collect()
         };
         let live = self.handle.ask_safer(live).await?;
-        let last = page.items.last().map(|row| row.id.to_string());
+        let ids: Vec<OperationId> = page.items.iter().map(|row| row.id).collect();
         let shown =
             page.items.into_iter().map(|row| match live.value.iter().find(|view| view.id == row.id) {
                 Some(view) => present::live_operation(view.clone(), live.recorded),
                 None => present::stored_operation(row),
             });
+        let mut operations: Vec<v1::Operation> = shown.collect();
+        let more = page::cut(&mut operations) || page.more;
+        let last = operations.len().checked_sub(1).and_then(|place| ids.get(place)).filter(|_| more);
         Ok(v1::ListOperationsResponse {
-            operations: shown.collect(),
-            next_page_token: last.filter(|_| page.more).map_or_else(String::new, |id| page::token(&[&id])),
+            operations,
+            next_page_token: last.map_or_else(String::new, |id| page::token(&[&id.to_string()])),
         })
     }
 
@@ -74,14 +77,18 @@ impl Operations {
             unfinished.into_iter().filter_map(view).collect::<std::collections::HashMap<_, _>>()
         };
         let mut live = self.handle.ask_safer(live).await?.value;
-        let next = page.items.last().map(|task| task.index.saturating_add(1).to_string());
+        let indices: Vec<u32> = page.items.iter().map(|task| task.index).collect();
         let shown = page.items.into_iter().map(|task| {
             let view = live.remove(&task.index);
             present::stored_task(operation, task, view)
         });
+        let mut tasks: Vec<v1::Task> = shown.collect();
+        let more = page::cut(&mut tasks) || page.more;
+        let last = tasks.len().checked_sub(1).and_then(|place| indices.get(place)).filter(|_| more);
+        let next = last.map(|index| index.saturating_add(1).to_string());
         Ok(v1::ListTasksResponse {
-            tasks: shown.collect(),
-            next_page_token: next.filter(|_| page.more).map_or_else(String::new, |at| page::token(&[&at])),
+            tasks,
+            next_page_token: next.map_or_else(String::new, |at| page::token(&[&at])),
             task_count: u64::from(row.task_count),
         })
     }

@@ -7,7 +7,7 @@ use curfew_controller_core::Core;
 use curfew_controller_core::fleet::GuestView;
 use curfew_controller_core::select::{Plan, PlannedGuest};
 use curfew_proto::v1;
-use curfew_types::{GuestId, StatusCode};
+use curfew_types::{GuestId, Mismatch, SessionFilter, StatusCode};
 use std::collections::HashMap;
 use tokio::sync::mpsc;
 
@@ -29,6 +29,7 @@ impl Operations {
             None => 0_usize,
         };
         let is_drawn = spec.rollout.seed.is_some();
+        let meant = spec.logoff.sessions.clone();
         let look = move |core: &mut Core, _| {
             let plan = core.plan(&spec, None)?;
             let shown = plan.guests.iter().skip(from).take(if live { size } else { 0 });
@@ -36,15 +37,17 @@ impl Operations {
             Ok::<_, curfew_controller_core::StartError>((plan, guests))
         };
         let (mut plan, guests) = self.handle.ask_safer(look).await?.value?;
-        let heard = if live { self.ask_agents(guests, timeout_ms).await? } else { HashMap::new() };
-        let next = from.saturating_add(size);
-        let more = plan.guests.len() > next;
+        let heard = if live { self.ask_agents(guests, timeout_ms, meant).await? } else { HashMap::new() };
         let (included, all) = (plan.included(), plan.guests.len());
         let shown: Vec<PlannedGuest> =
             std::mem::take(&mut plan.guests).into_iter().skip(from).take(size).collect();
         let present = Presenting { heard, live, has_waves: is_drawn && plan.wave_sizes.len() > 1 };
+        let mut guests = present.guests(shown);
+        page::cut(&mut guests);
+        let next = from.saturating_add(guests.len());
+        let more = all > next && !guests.is_empty();
         Ok(v1::PreviewOperationResponse {
-            guests: present.guests(shown),
+            guests,
             next_page_token: if more { page::token(&[&next.to_string()]) } else { String::new() },
             included_count: included as u64,
             left_out_count: (all - included) as u64,
@@ -52,11 +55,12 @@ impl Operations {
         })
     }
 
-    /// What the agents say of the guests' sessions, each with whether its user is protected.
+    /// What the agents say of the guests' sessions, each with why it would be left alone, if it would.
     async fn ask_agents(
         &self,
         guests: Vec<GuestView>,
         timeout_ms: u64,
+        meant: SessionFilter,
     ) -> Result<HashMap<GuestId, Answered>, Error> {
         let (tx, mut rx) = mpsc::channel(ANSWER_QUEUE);
         let asking = Asking { handle: self.handle.clone(), queries: self.queries.clone(), timeout_ms, tx };
@@ -66,10 +70,16 @@ impl Operations {
             heard.push(one);
         }
         let protect = move |core: &mut Core, _| {
-            let answered = |Heard { view, code, sessions, .. }: Heard| {
-                let session = |session: v1::Session| v1::PreviewSession {
-                    excluded: core.is_protected(&session.user),
-                    session: Some(session),
+            let answered = |Heard { view, code, sessions, listed, .. }: Heard| {
+                let session = |session: v1::Session| {
+                    let mismatch = listed.mismatch(&meant, &session).map(Mismatch::as_str);
+                    let protected = core.is_protected(&session.user).then_some("its user is protected");
+                    let why = protected.or(mismatch);
+                    v1::PreviewSession {
+                        excluded: why.is_some(),
+                        excluded_because: why.unwrap_or_default().to_owned(),
+                        session: Some(session),
+                    }
                 };
                 (
                     view.guest.id.clone(),

@@ -1,6 +1,7 @@
 //! Hosts, guests and what protects them, as they stand on the wire.
 
 use curfew_controller_core::HoldView;
+use curfew_controller_core::drains::DrainView;
 use curfew_controller_core::fleet::{GuestView, HostView};
 use curfew_controller_core::record::{Freeze, ProtectedUser};
 use curfew_proto::convert::timestamp;
@@ -30,7 +31,12 @@ pub(in crate::services) fn guest(view: GuestView, held: bool) -> v1::Guest {
         is_host: view.guest.is_host,
         other_hosts: view.other_hosts.iter().map(ToString::to_string).collect(),
         host_connected: view.connected,
+        drain_expire_time: view.drained_until.map(timestamp),
     }
+}
+
+pub(in crate::services) fn drain(view: DrainView) -> v1::Drain {
+    v1::Drain { guest_name: view.name, host: view.host.to_string(), ..view.drain.into() }
 }
 
 pub(in crate::services) fn hold(view: HoldView) -> v1::Hold {

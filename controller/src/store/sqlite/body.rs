@@ -1,10 +1,9 @@
 //! The packed bodies: protobuf messages that only this store reads and writes.
 //!
-//! Numbers of fields, outcomes, power states and families are never reused; reasons are kept as their words and codes
+//! Numbers of fields, outcomes, fates, power states and families are never reused; reasons are kept as their words and codes
 //! as their values, both of which are published.
 
-use curfew_types::outcome::RemainingSession;
-use curfew_types::{Outcome, Reason, SessionCounts, StatusCode, Verdict};
+use curfew_types::{Outcome, Reason, SessionCounts, SessionFate, SessionResult, StatusCode, Verdict};
 use prost::Message;
 
 /// Tasks in a chunk, so that a place within it is one byte.
@@ -120,15 +119,50 @@ pub(super) struct VerdictBody {
     #[prost(uint32, tag = "10")]
     new: u32,
     #[prost(message, repeated, tag = "11")]
-    sessions: Vec<RemainingBody>,
+    results: Vec<ResultBody>,
 }
 
+/// What became of one session. The first versions kept the remaining ones only, and of them the first two fields.
 #[derive(Clone, PartialEq, Message)]
-struct RemainingBody {
+struct ResultBody {
     #[prost(string, tag = "1")]
     id: String,
     #[prost(string, tag = "2")]
     user: String,
+    /// [`SessionFate::place`].
+    #[prost(uint32, tag = "3")]
+    fate: u32,
+    #[prost(uint32, tag = "4")]
+    notices: u32,
+    #[prost(string, tag = "5")]
+    why: String,
+}
+
+impl From<&SessionResult> for ResultBody {
+    fn from(result: &SessionResult) -> ResultBody {
+        ResultBody {
+            id: result.id.clone(),
+            user: result.user.clone(),
+            fate: u32::try_from(result.fate.place()).unwrap_or(u32::MAX),
+            notices: result.notices,
+            why: result.why.clone(),
+        }
+    }
+}
+
+impl TryFrom<ResultBody> for SessionResult {
+    type Error = BodyError;
+
+    fn try_from(body: ResultBody) -> Result<SessionResult, BodyError> {
+        let fate = usize::try_from(body.fate).ok().and_then(|place| SessionFate::ALL.get(place));
+        Ok(SessionResult {
+            id: body.id,
+            user: body.user,
+            fate: *fate.ok_or_else(|| BodyError::Unknown(format!("fate {}", body.fate)))?,
+            notices: body.notices,
+            why: body.why,
+        })
+    }
 }
 
 impl From<&Verdict> for VerdictBody {
@@ -145,11 +179,7 @@ impl From<&Verdict> for VerdictBody {
             remaining,
             excluded,
             new,
-            sessions: verdict
-                .remaining
-                .iter()
-                .map(|session| RemainingBody { id: session.id.clone(), user: session.user.clone() })
-                .collect(),
+            results: verdict.results.iter().map(ResultBody::from).collect(),
         }
     }
 }
@@ -174,11 +204,7 @@ impl TryFrom<VerdictBody> for Verdict {
                 excluded: body.excluded,
                 new: body.new,
             },
-            remaining: body
-                .sessions
-                .into_iter()
-                .map(|session| RemainingSession { id: session.id, user: session.user })
-                .collect(),
+            results: body.results.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -224,6 +250,16 @@ mod tests {
     }
 
     #[test]
+    fn the_sessions_of_a_verdict_of_the_first_version_remained() {
+        let old: &[u8] = b"\x08\x03\x1a\x0fsessions_remain\x40\x01\x5a\x09\x0a\x02c2\x12\x03bob";
+        let verdict = Verdict::try_from(VerdictBody::decode(old).expect("a body")).expect("a verdict");
+        assert_eq!((verdict.outcome, verdict.sessions.remaining), (Outcome::Failed, 1));
+        let [left] = verdict.results.as_slice() else { panic!("one session: {:?}", verdict.results) };
+        assert_eq!((left.id.as_str(), left.user.as_str()), ("c2", "bob"));
+        assert_eq!((left.fate, left.notices, left.why.as_str()), (SessionFate::Remaining, 0, ""));
+    }
+
+    #[test]
     fn what_a_number_means_never_changes() {
         let words = Outcome::ALL.map(Outcome::as_str);
         assert_eq!(
@@ -240,6 +276,12 @@ mod tests {
                 "skipped"
             ],
             "stored outcomes are places in this list: append to it only"
+        );
+        let fates: Vec<&str> = SessionFate::ALL.iter().map(|fate| fate.as_str()).collect();
+        assert_eq!(
+            fates,
+            ["remaining", "forced", "ended", "left by itself", "excluded", "new"],
+            "stored fates are places in this list: append to it only"
         );
     }
 }

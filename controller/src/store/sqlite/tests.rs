@@ -8,7 +8,7 @@ use curfew_controller_core::record::{Record, Started, TargetGuest, TargetHost};
 use curfew_types::amount::Amount;
 use curfew_types::operation::Standing;
 use curfew_types::{
-    Budgets, OperationId, OperationSpec, Outcome, Reason, Selection, StatusCode, Verdict, WallTime,
+    Budgets, Logoff, OperationId, OperationSpec, Outcome, Reason, Selection, StatusCode, Verdict, WallTime,
 };
 use sqlx::{Connection, Executor, SqliteConnection};
 use std::fs;
@@ -285,4 +285,5 @@ fn a_spec_written_by_the_first_version_is_read() {
     let spec: OperationSpec =
         serde_json::from_str(text).expect("a new field of the spec needs a serde default");
     assert_eq!(spec.max_in_flight, Some(Amount::Number(5)));
+    assert_eq!(spec.logoff, Logoff::default(), "everybody, at once, politely");
 }

@@ -1,10 +1,13 @@
 //! A core on a bench: time is a number, guests answer when the test says so, and the ledger is a list.
 
-use curfew_agent_core::call::{EndMode, EndReply, Error, Request, SessionList};
+use curfew_agent_core::call::{
+    DrainReply, EndMode, EndReply, Error, NoticeReply, Request, SessionList, UndrainReply,
+};
 use curfew_agent_core::{Action, Core, Entry, Event, Settings};
 use curfew_types::agent::{Cancel, Finding, Order, OrderedTask, Report, SafeguardsMark};
 use curfew_types::{
-    GuestId, Mono, Now, OperationId, Session, SessionKey, SessionState, StatusCode, Verdict, WallTime,
+    Drain, GuestId, Logoff, Mono, Now, OperationId, Session, SessionKey, SessionState, StatusCode, Verdict,
+    WallTime,
 };
 
 /// A task's time in the orders that a bench gives.
@@ -27,6 +30,7 @@ pub(crate) fn order(guests: &[&str]) -> Order {
         epoch: 1,
         remaining_ms: REMAINING_MS,
         task_timeout_ms: TIMEOUT_MS,
+        logoff: Logoff::default(),
         required_capabilities: Vec::new(),
         safeguards: SafeguardsMark::default(),
         tasks: ordered(guests),
@@ -61,7 +65,8 @@ pub(crate) fn listing_of_boot(boot: &str, sessions: &[&str]) -> SessionList {
         since: WallTime(0),
         idle_ms: None,
     };
-    SessionList { boot: boot.into(), sessions: sessions.iter().map(session).collect() }
+    let sessions = sessions.iter().map(session).collect();
+    SessionList { boot: boot.into(), sessions, ..SessionList::default() }
 }
 
 pub(crate) fn error(code: StatusCode) -> Error {
@@ -86,6 +91,8 @@ pub(crate) struct Bench {
     pub(crate) actions: Vec<Action>,
     /// Calls without an answer, oldest first.
     out: Vec<Out>,
+    /// The drains as reports told them last.
+    pub(crate) drains: Vec<Drain>,
 }
 
 impl Bench {
@@ -99,7 +106,15 @@ impl Bench {
     /// An agent that begins again from a ledger, and has not met its controller.
     pub(crate) fn recover(ledger: Vec<Entry>, ms: u64, boot: &str) -> Bench {
         let core = Core::recover(now(ms), Settings::default(), boot.into(), 7, ledger.clone());
-        let mut bench = Bench { core, ms, boot: boot.into(), ledger, actions: Vec::new(), out: Vec::new() };
+        let mut bench = Bench {
+            core,
+            ms,
+            boot: boot.into(),
+            ledger,
+            actions: Vec::new(),
+            out: Vec::new(),
+            drains: Vec::new(),
+        };
         bench.end_turn();
         bench
     }
@@ -127,7 +142,12 @@ impl Bench {
 
     /// Takes an event in and leaves the turn open.
     pub(crate) fn hold(&mut self, event: Event) {
-        if let Event::Listed { call, .. } | Event::Ended { call, .. } = &event {
+        if let Event::Listed { call, .. }
+        | Event::Ended { call, .. }
+        | Event::Notified { call, .. }
+        | Event::Drained { call, .. }
+        | Event::Undrained { call, .. } = &event
+        {
             self.out.retain(|out| out.call != *call);
         }
         self.core.handle(self.now(), event);
@@ -138,6 +158,9 @@ impl Bench {
         self.actions = std::iter::from_fn(|| self.core.poll_action()).collect();
         self.ledger.extend(self.writes());
         self.out.extend(self.calls());
+        for told in self.reports().into_iter().filter_map(|report| report.drains) {
+            self.drains = told;
+        }
     }
 
     pub(crate) fn pass(&mut self, ms: u64) {
@@ -181,15 +204,15 @@ impl Bench {
     /// The session that the one call of the last turn ends, and how.
     pub(crate) fn ends(&self) -> (String, EndMode) {
         match self.call().request {
-            Request::End { session, how } => (session.id, how),
-            Request::List => panic!("it lists"),
+            Request::End { session, how, .. } => (session.id, how),
+            other => panic!("it asks for something else: {other:?}"),
         }
     }
 
     /// Answers the listing that is out in the last turn, or comes within a while.
     pub(crate) fn list(&mut self, answer: Result<SessionList, Error>) {
         let call = self.next_call();
-        assert_eq!(call.request, Request::List);
+        assert!(matches!(call.request, Request::List(_)), "{call:?}");
         self.handle(Event::Listed { call: call.call, result: answer });
     }
 
@@ -198,6 +221,42 @@ impl Bench {
         let call = self.next_call();
         assert!(matches!(call.request, Request::End { .. }), "{call:?}");
         self.handle(Event::Ended { call: call.call, result: answer });
+    }
+
+    /// Answers the notice that is out, or comes within a while; returns whom it was shown to, and the text.
+    pub(crate) fn notified(&mut self, answer: NoticeReply) -> (Vec<String>, String) {
+        let call = self.next_call();
+        let Request::Notify { sessions, text } = call.request else { panic!("{call:?}") };
+        let result = Ok(vec![answer; sessions.len()]);
+        self.handle(Event::Notified { call: call.call, result });
+        (sessions.into_iter().map(|session| session.id).collect(), text)
+    }
+
+    /// Answers the request to refuse new logons that is out, or comes within a while; returns for how long.
+    pub(crate) fn drained(&mut self, answer: Result<DrainReply, Error>) -> u64 {
+        let call = self.next_call();
+        let Request::Drain(order) = call.request else { panic!("{call:?}") };
+        self.handle(Event::Drained { call: call.call, result: answer });
+        order.for_ms
+    }
+
+    /// Answers the request to take logons again that is out, or comes within a while.
+    pub(crate) fn undrained(&mut self, answer: Result<UndrainReply, Error>) {
+        let call = self.next_call();
+        assert_eq!(call.request, Request::Undrain);
+        self.handle(Event::Undrained { call: call.call, result: answer });
+    }
+
+    /// Whether nothing is out and nothing comes before `ms` from now on.
+    pub(crate) fn is_quiet_for(&mut self, ms: u64) -> bool {
+        let end = self.now().mono.plus(ms);
+        while self.out.is_empty() {
+            match self.core.poll_timeout() {
+                Some((at, _)) if at < end => self.pass(at.since(self.now().mono)),
+                _ => return true,
+            }
+        }
+        false
     }
 
     /// The oldest call that is out, or the next one when its moment comes.
@@ -211,6 +270,22 @@ impl Bench {
             self.pass(wait);
         }
         panic!("no call is made");
+    }
+
+    /// Answers every call until the task ends: listings with this one, requests to end with having been made.
+    pub(crate) fn run_out(&mut self, list: &SessionList) -> Verdict {
+        while self.findings().is_empty() {
+            match self.out.first().map(|out| out.request.clone()) {
+                Some(Request::List(_)) => self.list(Ok(list.clone())),
+                Some(Request::End { .. }) => self.ended(Ok(EndReply::Asked)),
+                Some(other) => panic!("it asks for something else: {other:?}"),
+                None => {
+                    let (at, _) = self.core.poll_timeout().expect("a moment");
+                    self.pass(at.since(self.now().mono));
+                }
+            }
+        }
+        self.verdict()
     }
 
     /// Findings of the last turn's reports.
@@ -230,6 +305,15 @@ impl Bench {
         let findings = self.findings();
         assert_eq!(findings.len(), 1, "{:?}", self.actions);
         findings[0].verdict.clone()
+    }
+
+    /// The last outcome in the ledger, of whichever turn.
+    pub(crate) fn past_verdict(&self) -> Verdict {
+        let finished = self.ledger.iter().rev().find_map(|entry| match entry {
+            Entry::Finished { verdict, .. } => Some(verdict.clone()),
+            _ => None,
+        });
+        finished.expect("an outcome")
     }
 
     /// One guest with these sessions, its act moment past, and the first request to end one out.

@@ -2,9 +2,13 @@
 
 mod bench;
 mod cancelling;
+mod draining;
+mod filtering;
 mod following_up;
+mod forcing;
 mod ordering;
 mod outbox;
 mod recovering;
 mod running;
 mod safeguards;
+mod warning;

@@ -71,7 +71,7 @@ fn a_repeated_order_for_a_finished_task_is_answered_with_its_outcome() {
 #[test]
 fn an_option_that_this_agent_does_not_know_is_refused_and_not_ignored() {
     let mut bench = Bench::new();
-    bench.order(Order { required_capabilities: vec!["drain".into()], ..order(&["vm-1"]) });
+    bench.order(Order { required_capabilities: vec!["teleport".into()], ..order(&["vm-1"]) });
     let verdict = bench.verdict();
     assert_eq!((verdict.outcome, verdict.reason), (Outcome::Refused, Reason::UnsupportedOption));
     assert!(bench.calls().is_empty());

@@ -60,7 +60,7 @@ fn a_reused_session_id_is_another_session() {
 #[test]
 fn a_session_that_stays_is_asked_again_more_firmly() {
     let mut bench = Bench::asked(&["a"]);
-    while bench.next_call().request == Request::List {
+    while matches!(bench.next_call().request, Request::List(_)) {
         bench.list(Ok(listing(&["a"])));
     }
     assert_eq!(bench.ends(), ("a".into(), EndMode::Graceful { attempt: 1 }));
@@ -73,7 +73,7 @@ fn a_session_that_will_not_go_times_out_and_is_named() {
     bench.pass(TIMEOUT_MS);
     let verdict = bench.verdict();
     assert_eq!((verdict.outcome, verdict.reason), (Outcome::TimedOut, Reason::SessionsRemain));
-    assert_eq!(verdict.remaining[0].user, "user-a");
+    assert_eq!(verdict.results[0].user, "user-a");
 }
 
 #[test]

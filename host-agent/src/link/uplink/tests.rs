@@ -27,6 +27,7 @@ fn report(progress: Vec<TaskProgress>, first_sequence: u64, findings: Vec<Findin
         findings,
         ledger: LedgerMark { incarnation: 1, counter: first_sequence },
         safeguards: SafeguardsMark { epoch: 1, revision: first_sequence },
+        drains: None,
     }
 }
 
@@ -107,8 +108,14 @@ async fn a_long_report_goes_in_several_messages_without_a_gap() {
 async fn large_findings_are_spread_over_messages_that_fit_the_wire() {
     let uplink = attached();
     let mut large = finding(0);
-    let remaining = curfew_types::outcome::RemainingSession { id: "1".into(), user: "u".repeat(8000) };
-    large.verdict.remaining = vec![remaining];
+    let result = curfew_types::SessionResult {
+        id: "1".into(),
+        user: "u".repeat(8000),
+        fate: curfew_types::SessionFate::Remaining,
+        notices: 0,
+        why: String::new(),
+    };
+    large.verdict.results = vec![result];
     uplink.report(report(Vec::new(), 1, vec![large; 900]));
     let said = reports(&uplink);
     assert_eq!(said.iter().map(|report| report.findings.len()).sum::<usize>(), 900);
@@ -168,4 +175,26 @@ fn a_report_says_the_newest_safeguards_even_with_nothing_else_to_say() {
     assert_eq!(said[0].safeguards.unwrap().revision, 6);
     uplink.report(report(Vec::new(), 7, Vec::new()));
     assert_eq!(reports(&uplink)[0].safeguards.unwrap().revision, 7);
+}
+
+#[tokio::test]
+async fn the_newest_drains_are_said_and_said_once() {
+    let uplink = attached();
+    let drain = |reason: &str| curfew_types::Drain {
+        guest: "h1/fake/g1".parse().unwrap(),
+        owner: curfew_types::DrainOwner::Hand,
+        until: curfew_types::WallTime(1),
+        by: String::new(),
+        reason: reason.into(),
+        state: curfew_types::DrainState::Pending,
+        problem: String::new(),
+    };
+    uplink.report(Report { drains: Some(vec![drain("first")]), ..report(Vec::new(), 1, Vec::new()) });
+    uplink.report(Report { drains: Some(vec![drain("second")]), ..report(Vec::new(), 1, Vec::new()) });
+    uplink.report(report(Vec::new(), 1, Vec::new()));
+    let said = reports(&uplink);
+    assert_eq!(said.len(), 1);
+    assert_eq!(said[0].drains.as_ref().unwrap().drains[0].reason, "second");
+    uplink.report(report(Vec::new(), 1, Vec::new()));
+    assert_eq!(reports(&uplink)[0].drains, None);
 }

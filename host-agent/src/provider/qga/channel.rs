@@ -2,6 +2,8 @@
 //! limits, no command; it never keeps a connection, since the socket serves one client at a time.
 
 use crate::provider::Error;
+use crate::provider::guest_agent::{AgentChannel, REPLY_MAX, Refusal, read_reply, silent, unexpected};
+use async_trait::async_trait;
 use curfew_types::StatusCode;
 use serde_json::{Value, json};
 use std::io::ErrorKind;
@@ -11,9 +13,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-/// Most bytes read in one exchange: the agent cuts a program's output at 16 MiB, and our scripts write far less
-/// (2 KiB a session, a third more in base64). A guest that sends more is not believed.
-const EXCHANGE_MAX: usize = 16 * 1024 * 1024;
+/// Most bytes read in one exchange: one reply of the longest kind, and what earlier clients may have left unread in the
+/// socket. A guest that sends more is not believed.
+const EXCHANGE_MAX: usize = 2 * REPLY_MAX;
+/// Most lines read in one exchange: one for each question, and what earlier clients may have left unread. Short lines cost far
+/// more than their bytes.
+const LINES_MAX: usize = 20_000;
 /// Read at once: most replies are far shorter.
 const READ_CHUNK: usize = 16 * 1024;
 /// How long the first attempt waits for the synchronisation before it lets the socket go: others, backups first
@@ -26,8 +31,6 @@ const BUSY_PAUSE: Duration = Duration::from_millis(100);
 const BUSY_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// What makes the agent drop whatever half a request an earlier client left behind.
 const RESET: u8 = 0xFF;
-/// Longest piece of a guest's text in a message for people.
-const SHOWN_MAX: usize = 200;
 
 /// A synchronised connection.
 pub(super) struct Channel {
@@ -36,24 +39,9 @@ pub(super) struct Channel {
     pending: Vec<u8>,
     /// Bytes read in this exchange.
     received: usize,
+    /// Lines read in this exchange.
+    lines: usize,
     deadline: Instant,
-}
-
-/// Why a command has no result.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// The agent does not know the command, or its policy or state forbids it now.
-    NoSuchCommand(String),
-    /// The agent tried and failed; its words, escaped.
-    Failed(String),
-    /// The exchange itself broke down.
-    Broken(Error),
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Refusal {
-        Refusal::Broken(error)
-    }
 }
 
 impl Channel {
@@ -69,7 +57,8 @@ impl Channel {
             match UnixStream::connect(socket).await {
                 Ok(stream) => {
                     let until = deadline.min(Instant::now() + sync_wait);
-                    let mut channel = Channel { stream, pending: Vec::new(), received: 0, deadline: until };
+                    let mut channel =
+                        Channel { stream, pending: Vec::new(), received: 0, lines: 0, deadline: until };
                     match channel.synchronise().await {
                         Ok(()) => {
                             channel.deadline = deadline;
@@ -92,49 +81,6 @@ impl Channel {
         }
     }
 
-    /// When this exchange has to be over.
-    pub(super) fn deadline(&self) -> Instant {
-        self.deadline
-    }
-
-    /// Gives one command and returns what it returned.
-    ///
-    /// # Errors
-    /// What the agent answered, or how the exchange broke down.
-    pub(super) async fn call(&mut self, command: &str, arguments: Value) -> Result<Value, Refusal> {
-        let mut request = json!({ "execute": command });
-        if !arguments.is_null() {
-            request["arguments"] = arguments;
-        }
-        self.send(&request, false).await?;
-        loop {
-            let line = self.line().await?;
-            if line.is_empty() {
-                continue;
-            }
-            let Ok(mut reply) = serde_json::from_slice::<Value>(&line) else {
-                let said = shown(&line);
-                return Err(Refusal::Broken(unexpected(format!(
-                    "{command} was answered with no JSON: {said}"
-                ))));
-            };
-            if let Some(value) = reply.get_mut("return") {
-                return Ok(value.take());
-            }
-            let Some(error) = reply.get("error") else {
-                let said = shown(&line);
-                return Err(Refusal::Broken(unexpected(format!(
-                    "{command} was answered with no reply: {said}"
-                ))));
-            };
-            let said = shown(error.get("desc").and_then(Value::as_str).unwrap_or_default().as_bytes());
-            return Err(match error.get("class").and_then(Value::as_str) {
-                Some("CommandNotFound") => Refusal::NoSuchCommand(said),
-                _ => Refusal::Failed(said),
-            });
-        }
-    }
-
     /// Makes the agent forget what others left, and discards everything up to the answer.
     async fn synchronise(&mut self) -> Result<(), Error> {
         let mut dice = [0_u8; 4];
@@ -147,8 +93,9 @@ impl Channel {
             let line = self.line().await?;
             let after = line.iter().rposition(|byte| *byte == RESET).map_or(0, |at| at + 1);
             // What does not parse, and a reply with another id, was for an earlier client.
-            let reply: Option<Value> = serde_json::from_slice(&line[after..]).ok();
-            if reply.and_then(|reply| reply.get("return")?.as_i64()) == Some(id) {
+            if read_reply("guest-sync-delimited", &line[after..])
+                .is_ok_and(|reply| reply.as_i64() == Some(id))
+            {
                 return Ok(());
             }
         }
@@ -176,6 +123,10 @@ impl Channel {
                 let rest = self.pending.split_off(searched + at + 1);
                 let mut line = std::mem::replace(&mut self.pending, rest);
                 line.pop();
+                self.lines += 1;
+                if self.lines > LINES_MAX {
+                    return Err(too_much());
+                }
                 return Ok(line);
             }
             searched = self.pending.len();
@@ -187,28 +138,37 @@ impl Channel {
                 Ok(Err(error)) => return Err(hung_up(&error.to_string())),
                 Err(_) => return Err(silent()),
             }
-            if self.received > EXCHANGE_MAX {
-                return Err(unexpected(format!("the guest agent sent more than {EXCHANGE_MAX} bytes")));
+            if self.received > EXCHANGE_MAX || self.pending.len() > REPLY_MAX {
+                return Err(too_much());
             }
         }
     }
 }
 
-/// A guest's bytes for a message: escaped and short.
-pub(super) fn shown(bytes: &[u8]) -> String {
-    let cut = bytes.len() > SHOWN_MAX;
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_MAX)]);
-    format!("{:?}{}", text.trim_end(), if cut { "..." } else { "" })
+#[async_trait]
+impl AgentChannel for Channel {
+    fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    async fn call(&mut self, command: &str, arguments: Value) -> Result<Value, Refusal> {
+        let mut request = json!({ "execute": command });
+        if !arguments.is_null() {
+            request["arguments"] = arguments;
+        }
+        self.send(&request, false).await?;
+        loop {
+            let line = self.line().await?;
+            // What earlier clients asked for in vain may have left empty lines.
+            if !line.is_empty() {
+                return read_reply(command, &line);
+            }
+        }
+    }
 }
 
-pub(super) fn unexpected(message: impl Into<String>) -> Error {
-    Error::new(StatusCode::Unexpected, message)
-}
-
-/// The agent took the connection and does not answer.
-pub(super) fn silent() -> Error {
-    let message = "the guest agent did not answer in time: it is busy, frozen or dead";
-    Error::new(StatusCode::TimedOut, message)
+fn too_much() -> Error {
+    unexpected("the guest agent sent more than is believed")
 }
 
 fn hung_up(why: &str) -> Error {

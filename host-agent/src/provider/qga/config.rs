@@ -2,16 +2,18 @@
 
 use super::NAME;
 use crate::provider::BuildError;
+use crate::provider::pattern::Pattern;
 use curfew_types::{GuestId, HostName};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Guests behind the QEMU guest agent, over its unix sockets.
 ///
-/// A path with one `*` stands for the guest's name: `/var/run/qemu-server/*.qga`. A guest that any of the three
-/// patterns finds counts, and a guest that was listed by name is always there, also when it is shut off and all its
-/// files are gone. The identity of a found guest is the UUID that QMP tells, kept in memory while it is shut off; without
-/// a QMP pattern, host and name. One that was shut off before the agent started is known only if it is listed.
+/// A path with one `*` stands for the guest's name: `/var/run/qemu-server/*.qga`. A guest that any of the patterns but
+/// `about` finds counts, and a guest that was listed by name is always there, also when it is shut off and all its
+/// files are gone. A found guest is shown by the name that `about`, `proxmox` or QMP tell, in this order. Its identity is
+/// the UUID that one of them tells, QMP's being kept in memory while it is shut off; without any of them, host and name.
+/// One that was shut off before the agent started, and whose identity only QMP could tell, is known only if it is listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QgaConfig {
@@ -25,6 +27,14 @@ pub struct QgaConfig {
     /// The hypervisor processes' pid files, with one `*`: they tell power state where there is no QMP socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pidfile: Option<String>,
+    /// Small files beside the sockets, with one `*`, that say more of each guest: in TOML `name`, `uuid`, and a table
+    /// `labels`, whose keys get `agent/` before them. A guest whose file cannot be used keeps what was known of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// Proxmox's configuration of the same guests, with one `*`: `/etc/pve/qemu-server/*.conf`. It tells the name, and the
+    /// UUID also of a machine that is shut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxmox: Option<String>,
     /// Guests by name, beside those that are found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guests: Vec<QgaGuest>,
@@ -51,49 +61,14 @@ pub struct QgaGuest {
     pub pidfile: Option<PathBuf>,
 }
 
-/// A path with one `*` in the place of a guest's name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pattern {
-    before: String,
-    after: String,
-}
-
-impl Pattern {
-    fn parse(field: &'static str, text: &str) -> Result<Pattern, BuildError> {
-        let refuse = |why: &str| BuildError { provider: NAME, why: format!("{field} is {text:?}: {why}") };
-        let (before, after) =
-            text.split_once('*').ok_or_else(|| refuse("it has no '*' for the guest's name"))?;
-        if !text.starts_with('/') {
-            return Err(refuse("it is not an absolute path"));
-        }
-        if before.contains(['*', '?', '[']) || after.contains(['*', '?', '[']) {
-            return Err(refuse("one '*' is all it may have of a pattern"));
-        }
-        Ok(Pattern { before: before.into(), after: after.into() })
-    }
-
-    /// The path for this name.
-    pub(super) fn path_of(&self, name: &str) -> PathBuf {
-        PathBuf::from(format!("{}{name}{}", self.before, self.after))
-    }
-
-    /// What the shell's globbing calls it.
-    pub(super) fn glob(&self) -> String {
-        format!("{}*{}", self.before, self.after)
-    }
-
-    /// The name in a path that the glob found.
-    pub(super) fn name_in<'a>(&self, path: &'a Path) -> Option<&'a str> {
-        path.to_str()?.strip_prefix(self.before.as_str())?.strip_suffix(self.after.as_str())
-    }
-}
-
 /// The configuration after it was checked.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     pub(super) sockets: Option<Pattern>,
     pub(super) qmp: Option<Pattern>,
     pub(super) pidfile: Option<Pattern>,
+    pub(super) about: Option<Pattern>,
+    pub(super) proxmox: Option<Pattern>,
     pub(super) named: Vec<NamedGuest>,
 }
 
@@ -111,12 +86,14 @@ impl QgaConfig {
     /// Checks the patterns, and that every named guest has a socket and a name that can be told from the others.
     pub(super) fn check(&self, host: &HostName) -> Result<Places, BuildError> {
         let pattern = |field, text: &Option<String>| {
-            text.as_deref().map(|text| Pattern::parse(field, text)).transpose()
+            text.as_deref().map(|text| Pattern::parse(NAME, field, text)).transpose()
         };
         let mut places = Places {
             sockets: pattern("sockets", &self.sockets)?,
             qmp: pattern("qmp", &self.qmp)?,
             pidfile: pattern("pidfile", &self.pidfile)?,
+            about: pattern("about", &self.about)?,
+            proxmox: pattern("proxmox", &self.proxmox)?,
             named: Vec::new(),
         };
         let refuse = |why: String| Err(BuildError { provider: NAME, why });

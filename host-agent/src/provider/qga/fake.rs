@@ -56,6 +56,16 @@ impl FakeAgent {
         uuid: &'static str,
         agent: Option<(&Path, bool)>,
     ) -> FakeAgent {
+        FakeAgent::named_hypervisor(status, uuid, None, agent)
+    }
+
+    /// The same, with a name for its guest.
+    pub(super) fn named_hypervisor(
+        status: &'static str,
+        uuid: &'static str,
+        name: Option<&'static str>,
+        agent: Option<(&Path, bool)>,
+    ) -> FakeAgent {
         let agent = agent.map(|(path, open)| {
             let filename = format!("unix:{},server=on", path.display());
             json!([{ "label": "ga", "filename": filename, "frontend-open": open }])
@@ -64,6 +74,7 @@ impl FakeAgent {
             let value = match command {
                 "query-status" => json!({ "status": status, "running": status == "running" }),
                 "query-uuid" => json!({ "UUID": uuid }),
+                "query-name" => name.map_or_else(|| json!({}), |name| json!({ "name": name })),
                 "query-chardev" => agent.clone().unwrap_or_else(|| json!([])),
                 _ => json!({}),
             };

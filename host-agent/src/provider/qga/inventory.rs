@@ -2,9 +2,12 @@
 //! guest, so one that hangs costs nothing.
 
 use super::NAME;
-use super::config::{Pattern, Places};
+use super::about::About;
+use super::config::Places;
 use super::qmp::{self, Answer};
 use crate::provider::Error;
+use crate::provider::guest_agent::Seen;
+use crate::provider::pattern::Pattern;
 use curfew_types::{GuestId, HostName, PowerState, StatusCode};
 use futures::StreamExt;
 use std::collections::{BTreeMap, HashMap};
@@ -18,7 +21,7 @@ const ASKED_AT_ONCE: usize = 64;
 /// Where a guest is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    pub(super) name: String,
+    name: String,
     /// Its identity by configuration.
     id: Option<GuestId>,
     pub(super) socket: PathBuf,
@@ -26,49 +29,60 @@ pub(super) struct Place {
     pidfile: Option<PathBuf>,
 }
 
-/// A guest that was seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) id: GuestId,
-    pub(super) place: Place,
-    pub(super) power: PowerState,
+/// A place, and what files of the host say of the guest there, or why they cannot be used.
+struct Found {
+    place: Place,
+    about: Result<About, String>,
+}
+
+/// Who a guest is, as far as that was told so far.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    /// By the files of the host, when they could last be used; nothing before that.
+    files: Option<About>,
+    /// By the hypervisor when it last told, or by this host.
+    id: Option<GuestId>,
+    name: Option<String>,
+    /// What is wrong with the files, so that it is logged once.
+    problem: Option<String>,
 }
 
 /// Finds guests.
 pub(super) struct Inventory {
     host: HostName,
     places: Places,
-    /// Who a found guest was when its hypervisor last told, by name: one that is shut off keeps its identity.
+    /// Who a found guest was when that was last told, by the name in its files: one that is shut off keeps its identity.
     /// Names that are not found any more are dropped.
-    identities: Mutex<HashMap<String, GuestId>>,
+    known: Mutex<HashMap<String, Known>>,
 }
 
 impl Inventory {
     pub(super) fn new(host: HostName, places: Places) -> Inventory {
-        Inventory { host, places, identities: Mutex::default() }
+        Inventory { host, places, known: Mutex::default() }
     }
 
     /// All guests now, ordered by name. Two that claim one identity are told apart by nobody: the first counts.
     ///
     /// # Errors
     /// When a folder cannot be read.
-    pub(super) async fn look(&self) -> Result<Vec<Seen>, Error> {
+    pub(super) async fn look(&self) -> Result<Vec<Seen<Place>>, Error> {
         let places = self.places.clone();
         let found = tokio::task::spawn_blocking(move || find(&places)).await;
         let found = found.map_err(|error| unexpected(format!("looking for guests: {error}")))??;
-        self.identities().retain(|name, _| found.contains_key(name));
-        let asked = futures::stream::iter(found.into_values().map(async |place| self.identify(place).await));
-        let mut seen: Vec<Seen> =
+        self.known().retain(|name, _| found.contains_key(name));
+        let asked = futures::stream::iter(found.into_values().map(async |found| self.identify(found).await));
+        let mut seen: Vec<Seen<Place>> =
             asked.buffered(ASKED_AT_ONCE).filter_map(std::future::ready).collect().await;
         let mut taken: HashMap<GuestId, String> = HashMap::new();
         seen.retain(|guest| match taken.get(&guest.id) {
-            None => taken.insert(guest.id.clone(), guest.place.name.clone()).is_none(),
+            None => taken.insert(guest.id.clone(), guest.name.clone()).is_none(),
             Some(first) => {
-                let (id, second) = (guest.id.as_str(), &guest.place.name);
+                let (id, second) = (guest.id.as_str(), &guest.name);
                 warn!(id, ?first, ?second, "two guests claim one identity; the second is left out");
                 false
             }
         });
+        seen.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         Ok(seen)
     }
 
@@ -76,12 +90,11 @@ impl Inventory {
     ///
     /// # Errors
     /// Not running, paused, or not available yet when nothing in the guest has the agent's channel open.
-    pub(super) async fn check(&self, place: &Place) -> Result<(), Error> {
+    pub(super) async fn check(&self, name: &str, place: &Place) -> Result<(), Error> {
         let (power, agent_open) = match ask(place).await {
             (Some(Answer::Says(vm)), _) => (vm.power, vm.agent_open),
             (_, power) => (power, None),
         };
-        let name = &place.name;
         match (power, agent_open) {
             (PowerState::Stopped, _) => {
                 Err(Error::new(StatusCode::VmNotRunning, format!("guest {name:?} is shut off")))
@@ -97,28 +110,65 @@ impl Inventory {
         }
     }
 
-    async fn identify(&self, place: Place) -> Option<Seen> {
+    async fn identify(&self, found: Found) -> Option<Seen<Place>> {
+        let Found { place, about } = found;
         let (answer, power) = ask(&place).await;
-        let id = match (&place.id, answer) {
-            (Some(id), _) => id.clone(),
+        let mut known = self.known().get(&place.name).cloned().unwrap_or_default();
+        known.take(&place, about);
+        match answer {
             // A hypervisor that gave it no UUID has told as well.
-            (None, Some(Answer::Says(vm))) => {
-                let id = vm.id.or_else(|| self.local(&place.name))?;
-                self.identities().insert(place.name.clone(), id.clone());
-                id
+            Some(Answer::Says(vm)) => {
+                known.id = vm.id.or_else(|| self.local(&place.name));
+                known.name = vm.name;
             }
-            (None, Some(Answer::Gone | Answer::Silent)) => self.identities().get(&place.name)?.clone(),
-            (None, None) => self.local(&place.name)?,
-        };
-        Some(Seen { id, place, power })
+            None => known.id = self.local(&place.name),
+            Some(Answer::Gone | Answer::Silent) => {}
+        }
+        self.known().insert(place.name.clone(), known.clone());
+        // What was listed by name is called so, and is who it was said to be.
+        if let Some(id) = place.id.clone() {
+            let labels = known.files.map(|files| files.labels).unwrap_or_default();
+            return Some(Seen { id, name: place.name.clone(), place, power, labels });
+        }
+        // A file that could never be read could say that it is somebody else.
+        let files = known.files?;
+        let name = files.name.or(known.name).unwrap_or_else(|| place.name.clone());
+        Some(Seen { id: files.id.or(known.id)?, name, place, power, labels: files.labels })
     }
 
     fn local(&self, name: &str) -> Option<GuestId> {
         GuestId::local(&self.host, NAME, name).ok()
     }
 
-    fn identities(&self) -> MutexGuard<'_, HashMap<String, GuestId>> {
-        self.identities.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Found {
+    fn at(place: Place, places: &Places) -> Found {
+        let path = |pattern: &Option<Pattern>| pattern.as_ref().map(|pattern| pattern.path_of(&place.name));
+        let (own, proxmox) = (path(&places.about), path(&places.proxmox));
+        let about = About::read(own.as_deref(), proxmox.as_deref());
+        Found { place, about }
+    }
+}
+
+impl Known {
+    /// Takes what the files say; one that cannot be used leaves everything as it was.
+    fn take(&mut self, place: &Place, about: Result<About, String>) {
+        match about {
+            Ok(about) => {
+                self.files = Some(about);
+                self.problem = None;
+            }
+            Err(problem) => {
+                if self.problem.as_ref() != Some(&problem) {
+                    warn!(guest = ?place.name, ?problem, "what a file says of a guest cannot be used");
+                }
+                self.problem = Some(problem);
+            }
+        }
     }
 }
 
@@ -164,12 +214,12 @@ fn is_zombie(pid: rustix::process::Pid) -> bool {
 }
 
 /// Every place by name: those listed, and those that any pattern finds.
-fn find(places: &Places) -> Result<BTreeMap<String, Place>, Error> {
+fn find(places: &Places) -> Result<BTreeMap<String, Found>, Error> {
     let mut found = BTreeMap::new();
     if let Some(sockets) = &places.sockets {
-        let patterns = [Some(sockets), places.qmp.as_ref(), places.pidfile.as_ref()];
+        let patterns = [Some(sockets), places.qmp.as_ref(), places.pidfile.as_ref(), places.proxmox.as_ref()];
         for pattern in patterns.into_iter().flatten() {
-            for name in names(pattern)? {
+            for name in pattern.names().map_err(unexpected)? {
                 let place = Place {
                     id: None,
                     socket: sockets.path_of(&name),
@@ -177,7 +227,7 @@ fn find(places: &Places) -> Result<BTreeMap<String, Place>, Error> {
                     pidfile: places.pidfile.as_ref().map(|pidfile| pidfile.path_of(&name)),
                     name: name.clone(),
                 };
-                found.insert(name, place);
+                found.insert(name, Found::at(place, places));
             }
         }
     }
@@ -189,21 +239,9 @@ fn find(places: &Places) -> Result<BTreeMap<String, Place>, Error> {
             qmp: guest.qmp.clone(),
             pidfile: guest.pidfile.clone(),
         };
-        found.insert(guest.name.clone(), place);
+        found.insert(guest.name.clone(), Found::at(place, places));
     }
     Ok(found)
-}
-
-fn names(pattern: &Pattern) -> Result<Vec<String>, Error> {
-    let failed = |error: String| unexpected(format!("looking for {}: {error}", pattern.glob()));
-    let paths = glob::glob(&pattern.glob()).map_err(|error| failed(error.to_string()))?;
-    let mut names = Vec::new();
-    for path in paths {
-        let path = path.map_err(|error| failed(error.to_string()))?;
-        // A name that cannot be part of an id is not one of ours.
-        names.extend(pattern.name_in(&path).filter(|name| !name.is_empty()).map(str::to_owned));
-    }
-    Ok(names)
 }
 
 fn unexpected(message: String) -> Error {

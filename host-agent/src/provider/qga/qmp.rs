@@ -1,7 +1,7 @@
 //! A short question to a hypervisor over QMP: does the guest run, who is it, is its agent there. It changes nothing
 //! and lets the socket go at once, since QEMU serves one client of it at a time.
 
-use super::config;
+use super::{about, config};
 use curfew_types::{GuestId, PowerState};
 use serde_json::Value;
 use std::io::ErrorKind;
@@ -34,6 +34,8 @@ pub(super) struct Vm {
     pub(super) power: PowerState,
     /// Its UUID, where it was given one.
     pub(super) id: Option<GuestId>,
+    /// Its name, where it was given one.
+    pub(super) name: Option<String>,
     /// Whether something in the guest has the agent's channel open; nothing when QEMU does not know the channel.
     pub(super) agent_open: Option<bool>,
 }
@@ -71,10 +73,12 @@ async fn exchange(socket: &Path, agent: &Path) -> std::io::Result<Vm> {
     call("qmp_capabilities").await?;
     let status = call("query-status").await?;
     let uuid = call("query-uuid").await?;
+    let name = call("query-name").await?;
     let devices = call("query-chardev").await?;
     Ok(Vm {
         power: power(status.get("status").and_then(Value::as_str).unwrap_or_default()),
         id: uuid.get("UUID").and_then(Value::as_str).and_then(config::uuid),
+        name: name.get("name").and_then(Value::as_str).filter(|name| about::is_name(name)).map(str::to_owned),
         agent_open: agent_open(&devices, agent),
     })
 }

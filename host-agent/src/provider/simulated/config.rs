@@ -1,5 +1,7 @@
 //! What the configuration may say of simulated guests, and whether it makes sense. It holds no state.
 
+mod refusal;
+
 use crate::provider::BuildError;
 use curfew_types::glob::Glob;
 use curfew_types::{GuestId, HostName};
@@ -10,6 +12,9 @@ use std::path::PathBuf;
 const GUESTS_MAX: u32 = 100_000;
 /// Most sessions each guest begins with: a large terminal server.
 const SESSIONS_MAX: u32 = 1_000;
+
+/// Whom the sessions belong to where the configuration does not say.
+const USERS: [&str; 8] = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"];
 
 /// Guests that do not exist, for trying out, load and tests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +31,10 @@ pub struct SimulatedConfig {
     /// Decides users, kinds and states of sessions; the same seed gives the same guests.
     #[serde(default)]
     pub seed: u64,
+    /// Whom the sessions belong to, as the guests write them (`CORP\\alice`, `bob@corp.example`); decided by the seed
+    /// among these. Left out: eight first names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<String>,
     /// What guests are called: this and their number.
     #[serde(default = "prefix")]
     pub name_prefix: String,
@@ -62,7 +71,8 @@ pub enum FaultyGuest {
     Names(Glob),
 }
 
-/// What can be wrong with a simulated guest. Times are in milliseconds from when it was first started.
+/// What can be wrong with a simulated guest, or unusual. Times are in milliseconds from when it was first started,
+/// where nothing else is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
@@ -102,6 +112,29 @@ pub enum FaultKind {
     Broken,
     /// Sessions cannot be listed any more once the first was asked to end.
     Unverifiable,
+    /// Nobody is connected to any of its sessions.
+    Disconnected,
+    /// Its sessions were idle for so long when it was first started, and have been since. Otherwise they are used half
+    /// the time.
+    IdleForMs(u64),
+    /// At this time somebody comes back to each session: it is active from then on, and was used then.
+    ReturnsAfterMs(u64),
+    /// Somebody logs on at this time, unless new logons are refused then.
+    ArrivesAfterMs(u64),
+    /// People leave by themselves so many milliseconds after they were shown their first notice.
+    LeavesAfterNoticeMs(u64),
+    /// Its sessions have nothing on which a notice could be shown.
+    NoTerminal,
+    /// A request to show a notice is never answered, and nothing is shown: `VM_E_TIMED_OUT` when the budget is over.
+    NotifyHangs,
+    /// It cannot refuse new logons: `VM_E_ADDITIONS_FEATURE_NOT_AVAIL`.
+    Undrainable,
+    /// Somebody else than Curfew makes it refuse new logons.
+    DrainedByOther,
+    /// It has no timer of its own that ends a drain.
+    NoTimer,
+    /// It reboots by itself at this time: nobody is logged on then, and it takes new logons again.
+    RebootsAfterMs(u64),
 }
 
 fn one() -> u32 {
@@ -120,6 +153,7 @@ impl SimulatedConfig {
             sessions_per_guest: one(),
             delay_ms: 0,
             seed: 0,
+            users: Vec::new(),
             name_prefix: prefix(),
             faults: Vec::new(),
             state_file: None,
@@ -137,6 +171,15 @@ impl SimulatedConfig {
     /// The name of the guest with this number.
     pub fn name_of(&self, number: u32) -> String {
         format!("{}{number}", self.name_prefix)
+    }
+
+    /// The user that these dice choose.
+    pub(super) fn user(&self, dice: u64) -> String {
+        let place = |among: usize| usize::try_from(dice).unwrap_or(0) % among;
+        match self.users.len() {
+            0 => USERS[place(USERS.len())].to_owned(),
+            among => self.users[place(among)].clone(),
+        }
     }
 
     /// What is wrong with the guest with this number.
@@ -158,6 +201,13 @@ impl SimulatedConfig {
         if self.sessions_per_guest > SESSIONS_MAX {
             let asked = self.sessions_per_guest;
             return refuse(format!("sessions_per_guest is {asked}, at most {SESSIONS_MAX} can be simulated"));
+        }
+        if let Some(user) =
+            self.users.iter().find(|user| user.is_empty() || user.len() > curfew_types::session::USER_MAX)
+        {
+            return refuse(format!(
+                "users names {user:?}, which is empty or longer than a user's name can be"
+            ));
         }
         if let Err(error) = GuestId::local(host, super::NAME, &self.name_of(self.guests)) {
             return refuse(format!("name_prefix cannot be part of a guest's id: {error}"));

@@ -3,6 +3,7 @@
 use super::*;
 
 const BUDGET: Duration = Duration::from_secs(5);
+const ALWAYS: OnlyIf = OnlyIf { state: None, idle_at_least_ms: None };
 const SHORT: Duration = Duration::from_millis(5);
 
 fn host() -> HostName {
@@ -23,7 +24,10 @@ async fn every_guest_that_is_discovered_can_be_asked() {
     let guests = provider.discover().await.expect("guests");
     assert_eq!(guests.len(), 12);
     for guest in guests {
-        assert_eq!(provider.list_sessions(&guest.id, BUDGET).await.expect("a list").sessions.len(), 1);
+        assert_eq!(
+            provider.list_sessions(&guest.id, Look::default(), BUDGET).await.expect("a list").sessions.len(),
+            1
+        );
     }
 }
 
@@ -33,7 +37,10 @@ async fn an_id_that_is_nobodys_is_unknown() {
     for text in
         ["h1/simulated/guest-0", "h1/simulated/guest-4", "h1/simulated/guest-01", "h2/simulated/guest-1"]
     {
-        let error = provider.list_sessions(&text.parse().expect("an id"), BUDGET).await.expect_err(text);
+        let error = provider
+            .list_sessions(&text.parse().expect("an id"), Look::default(), BUDGET)
+            .await
+            .expect_err(text);
         assert_eq!(error.code, StatusCode::VmUnknown, "{text}");
     }
 }
@@ -51,7 +58,7 @@ async fn power_states_are_in_the_inventory() {
 async fn a_frozen_guest_times_out_when_the_budget_is_over() {
     let provider = provider(&SimulatedConfig::healthy(1).with_fault(1, FaultKind::Frozen));
     let before = Instant::now();
-    let error = provider.list_sessions(&id(1), SHORT).await.expect_err("frozen");
+    let error = provider.list_sessions(&id(1), Look::default(), SHORT).await.expect_err("frozen");
     assert_eq!(error.code, StatusCode::TimedOut);
     assert!(before.elapsed() >= SHORT);
 }
@@ -59,16 +66,24 @@ async fn a_frozen_guest_times_out_when_the_budget_is_over() {
 #[tokio::test]
 async fn what_was_asked_while_frozen_is_answered_after_the_thaw() {
     let provider = provider(&SimulatedConfig::healthy(1).with_fault(1, FaultKind::FrozenForMs(20)));
-    assert_eq!(provider.list_sessions(&id(1), BUDGET).await.expect("a list").sessions.len(), 1);
+    assert_eq!(
+        provider.list_sessions(&id(1), Look::default(), BUDGET).await.expect("a list").sessions.len(),
+        1
+    );
 }
 
 #[tokio::test]
 async fn without_budget_nothing_is_done() {
     let provider = provider(&SimulatedConfig::healthy(1));
-    let key = provider.list_sessions(&id(1), BUDGET).await.expect("a list").sessions[0].key.clone();
-    let reply = provider.end_session(&id(1), &key, EndMode::Force, Duration::ZERO).await;
+    let key = provider.list_sessions(&id(1), Look::default(), BUDGET).await.expect("a list").sessions[0]
+        .key
+        .clone();
+    let reply = provider.end_session(&id(1), &key, EndMode::Force, ALWAYS, Duration::ZERO).await;
     assert_eq!(reply, Ok(EndReply::TooLate));
-    assert_eq!(provider.list_sessions(&id(1), BUDGET).await.expect("a list").sessions.len(), 1);
+    assert_eq!(
+        provider.list_sessions(&id(1), Look::default(), BUDGET).await.expect("a list").sessions.len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -82,14 +97,18 @@ async fn guests_and_a_log_of_the_ended_outlive_the_agent() {
         ..SimulatedConfig::healthy(2)
     };
     let first = provider(&config);
-    let key = first.list_sessions(&id(1), BUDGET).await.expect("a list").sessions[0].key.clone();
-    let before = first.list_sessions(&id(2), BUDGET).await.expect("a list");
-    assert_eq!(first.end_session(&id(1), &key, EndMode::Force, BUDGET).await, Ok(EndReply::Asked));
+    let key =
+        first.list_sessions(&id(1), Look::default(), BUDGET).await.expect("a list").sessions[0].key.clone();
+    let before = first.list_sessions(&id(2), Look::default(), BUDGET).await.expect("a list");
+    assert_eq!(first.end_session(&id(1), &key, EndMode::Force, ALWAYS, BUDGET).await, Ok(EndReply::Asked));
     drop(first);
 
     let second = provider(&config);
-    assert_eq!(second.list_sessions(&id(1), BUDGET).await.expect("a list").sessions.len(), 1);
-    let after = second.list_sessions(&id(2), BUDGET).await.expect("a list");
+    assert_eq!(
+        second.list_sessions(&id(1), Look::default(), BUDGET).await.expect("a list").sessions.len(),
+        1
+    );
+    let after = second.list_sessions(&id(2), Look::default(), BUDGET).await.expect("a list");
     let keys =
         |list: &SessionList| list.sessions.iter().map(|session| session.key.clone()).collect::<Vec<_>>();
     assert_eq!(keys(&after), keys(&before));
@@ -112,7 +131,7 @@ async fn logons_are_picked_up_once_and_only_whole_lines() {
         ..SimulatedConfig::healthy(2)
     };
     let users = async |provider: &Simulated| -> Vec<String> {
-        let list = provider.list_sessions(&id(2), BUDGET).await.expect("a list");
+        let list = provider.list_sessions(&id(2), Look::default(), BUDGET).await.expect("a list");
         list.sessions.into_iter().skip(1).map(|session| session.user).collect()
     };
     let first = provider(&config);
@@ -172,9 +191,40 @@ async fn a_hundred_thousand_guests_are_cheap() {
     let guests = providers[0].discover().await.expect("guests");
     for provider in &providers {
         for guest in &guests {
-            let list = provider.list_sessions(&guest.id, BUDGET).await.expect("a list");
-            let reply = provider.end_session(&guest.id, &list.sessions[0].key, EndMode::Force, BUDGET).await;
+            let list = provider.list_sessions(&guest.id, Look::default(), BUDGET).await.expect("a list");
+            let reply =
+                provider.end_session(&guest.id, &list.sessions[0].key, EndMode::Force, ALWAYS, BUDGET).await;
             assert_eq!(reply, Ok(EndReply::Asked));
         }
     }
+}
+
+#[tokio::test]
+async fn a_notice_that_hangs_takes_its_budget_and_keeps_no_other_request() {
+    let provider = provider(&SimulatedConfig::healthy(1).with_fault(1, FaultKind::NotifyHangs));
+    let key = provider.list_sessions(&id(1), Look::default(), BUDGET).await.expect("a list").sessions[0]
+        .key
+        .clone();
+    let error = provider.notify(&id(1), &[key], "soon", SHORT).await.expect_err("it hangs");
+    assert_eq!(error.code, StatusCode::TimedOut);
+    assert!(provider.list_sessions(&id(1), Look::default(), BUDGET).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_drain_outlives_the_agent_and_keeps_a_logon_of_the_file_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (state, logons) = (folder.path().join("state.json"), folder.path().join("logons"));
+    let config = SimulatedConfig {
+        state_file: Some(state.clone()),
+        logons_file: Some(logons.clone()),
+        ..SimulatedConfig::healthy(1)
+    };
+    let order = DrainOrder { for_ms: 3_600_000, text: "maintenance".into() };
+    assert_eq!(provider(&config).drain(&id(1), &order, BUDGET).await, Ok(DrainReply::InForce));
+    std::fs::write(&logons, "{\"guest\":\"guest-1\",\"user\":\"zoe\"}\n").expect("written");
+    let list = provider(&config).list_sessions(&id(1), Look::default(), BUDGET).await.expect("a list");
+    assert_eq!(list.sessions.len(), 1);
+    let written: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&state).expect("a state")).expect("JSON");
+    assert_eq!(written["refused"][0]["user"], "zoe");
 }

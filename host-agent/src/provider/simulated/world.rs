@@ -1,16 +1,16 @@
-//! The simulated guests as data: who is logged on, what an end request does to them. It never reads a clock, waits
-//! or writes; a guest costs nothing until it is asked something, and time passes only when somebody looks.
+//! The simulated guests as data: who is logged on, what requests do to them. It never reads a clock, waits or writes; a
+//! guest costs nothing until it is asked something, and time passes only when somebody looks.
+
+mod guest;
 
 use super::config::{FaultKind, SimulatedConfig};
-use crate::provider::{EndMode, EndReply, Error, SessionList};
-use curfew_types::{Session, SessionKey, SessionState, StatusCode, WallTime};
+use crate::provider::{
+    DrainOrder, DrainReply, EndMode, EndReply, Error, Look, NoticeReply, SessionList, UndrainReply,
+};
+use curfew_types::{OnlyIf, SessionKey, StatusCode, WallTime};
+use guest::{SimulatedDrain, SimulatedGuest};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// Whom the guests' sessions belong to.
-const USERS: [&str; 8] = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"];
-/// How long before the guest was first seen its people had logged on, at most: one working day.
-const LOGGED_ON_BEFORE_MS: u64 = 8 * 60 * 60 * 1000;
 
 /// All guests. What is written to the state file, and read back from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,30 +23,12 @@ pub(super) struct World {
     pub(super) guests: BTreeMap<u32, SimulatedGuest>,
     /// Every session that an end request ended, in order. Kept only where there is a state file to read it from.
     pub(super) ended: Vec<Ended>,
-}
-
-/// One guest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct SimulatedGuest {
-    name: String,
-    /// How often it rebooted.
-    boot: u32,
-    /// The number of the next session.
-    next: u32,
-    /// A session of it was asked to end.
-    asked: bool,
-    sessions: Vec<SimulatedSession>,
-}
-
-/// One person's session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct SimulatedSession {
-    number: u32,
-    user: String,
-    began_us: u64,
-    /// When it will be gone, once it was asked to end, in milliseconds since the Unix epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    gone_ms: Option<u64>,
+    /// Every notice that was shown, in order; kept as `ended` is.
+    #[serde(default)]
+    pub(super) notices: Vec<Shown>,
+    /// Everybody of the logons file whom a guest did not let in, in order.
+    #[serde(default)]
+    pub(super) refused: Vec<Refused>,
 }
 
 /// A session that an end request ended.
@@ -59,6 +41,43 @@ pub(super) struct Ended {
     forced: bool,
     /// When the request came, in milliseconds since the Unix epoch.
     at_ms: u64,
+}
+
+/// A notice that a session was shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Shown {
+    guest: String,
+    key: SessionKey,
+    user: String,
+    text: String,
+    /// When, in milliseconds since the Unix epoch.
+    at_ms: u64,
+}
+
+/// Somebody who was not let in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Refused {
+    guest: String,
+    user: String,
+    /// When, in milliseconds since the Unix epoch.
+    at_ms: u64,
+}
+
+/// One guest at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    /// The guest's number.
+    pub(super) number: u32,
+    /// When the guests were first started.
+    pub(super) born_ms: u64,
+    /// Now.
+    pub(super) now_ms: u64,
+}
+
+impl Moment {
+    fn age_ms(self) -> u64 {
+        self.now_ms.saturating_sub(self.born_ms)
+    }
 }
 
 /// How long a guest keeps silent.
@@ -75,7 +94,14 @@ pub(super) enum Silence {
 impl World {
     /// Guests that start now.
     pub(super) fn new(now_ms: u64) -> World {
-        World { born_ms: now_ms, logons_read: 0, guests: BTreeMap::new(), ended: Vec::new() }
+        World {
+            born_ms: now_ms,
+            logons_read: 0,
+            guests: BTreeMap::new(),
+            ended: Vec::new(),
+            notices: Vec::new(),
+            refused: Vec::new(),
+        }
     }
 
     /// Brings every guest into being, so that the state file shows them all.
@@ -106,55 +132,98 @@ impl World {
         &mut self,
         config: &SimulatedConfig,
         number: u32,
+        look: Look,
         now_ms: u64,
     ) -> Result<SessionList, Error> {
-        self.refuse(config, number, now_ms)?;
-        let guest = self.guest(config, number);
-        guest.pass(now_ms);
+        let (it, guest) = self.asked(config, number, now_ms)?;
         if guest.asked && config.has(number, FaultKind::Unverifiable) {
             return Err(Error::unlistable("the simulated guest cannot list its sessions any more"));
         }
         let boot = boot_id(config, number, guest.boot);
-        let sessions = guest.sessions.iter().map(|s| s.shown(config, number, &boot, now_ms)).collect();
-        Ok(SessionList { boot, sessions })
+        let sessions = guest.sessions.iter().map(|session| session.shown(config, it, &boot)).collect();
+        let clock = WallTime(i64::try_from(now_ms).unwrap_or(i64::MAX));
+        let held_by = |session: &guest::SimulatedSession| {
+            (session.number.to_string(), vec!["sh".to_owned(), "vim".to_owned()])
+        };
+        let processes = guest.sessions.iter().filter(|_| look.processes).map(held_by).collect();
+        Ok(SessionList { boot, clock, sessions, processes })
     }
 
-    /// Asks a session to end; the second value says whether anything changed.
+    /// Shows a notice to sessions.
+    pub(super) fn notify(
+        &mut self,
+        config: &SimulatedConfig,
+        number: u32,
+        keys: &[SessionKey],
+        text: &str,
+        now_ms: u64,
+    ) -> Result<Vec<NoticeReply>, Error> {
+        let keeps_log = config.state_file.is_some();
+        let leaves_after = config.faults_of(number).find_map(|fault| match fault {
+            FaultKind::LeavesAfterNoticeMs(ms) => Some(ms),
+            _ => None,
+        });
+        let (_, guest) = self.asked(config, number, now_ms)?;
+        let boot = boot_id(config, number, guest.boot);
+        let (mut replies, mut shown) = (Vec::new(), Vec::new());
+        for key in keys {
+            let is_it = |session: &&mut guest::SimulatedSession| {
+                boot == key.boot && session.number.to_string() == key.id && session.began_us == key.began_us
+            };
+            let Some(session) = guest.sessions.iter_mut().find(is_it) else {
+                replies.push(NoticeReply::Gone);
+                continue;
+            };
+            if config.has(number, FaultKind::NoTerminal) {
+                replies.push(NoticeReply::NotShown("the simulated session has no terminal".into()));
+                continue;
+            }
+            session.notices += 1;
+            session.gone_ms = session.gone_ms.or(leaves_after.map(|ms| now_ms.saturating_add(ms)));
+            let (guest, user) = (guest.name.clone(), session.user.clone());
+            shown.push(Shown { guest, key: key.clone(), user, text: text.to_owned(), at_ms: now_ms });
+            replies.push(NoticeReply::Shown);
+        }
+        self.notices.extend(shown.into_iter().filter(|_| keeps_log));
+        Ok(replies)
+    }
+
+    /// Asks a session to end.
     pub(super) fn end(
         &mut self,
         config: &SimulatedConfig,
         number: u32,
         key: &SessionKey,
-        how: EndMode,
+        (how, only_if): (EndMode, OnlyIf),
         now_ms: u64,
     ) -> Result<EndReply, Error> {
-        self.refuse(config, number, now_ms)?;
+        let keeps_log = config.state_file.is_some();
+        let (it, guest) = self.asked(config, number, now_ms)?;
         if config.has(number, FaultKind::AccessDenied) {
             let message = "the simulated guest denies ending sessions";
             return Err(Error::new(StatusCode::AccessDenied, message));
         }
-        let keeps_log = config.state_file.is_some();
-        let guest = self.guest(config, number);
-        guest.pass(now_ms);
         if boot_id(config, number, guest.boot) != key.boot {
             return Ok(EndReply::NotThatSession);
         }
         let Some(at) = guest.sessions.iter().position(|session| session.number.to_string() == key.id) else {
             return Ok(EndReply::Gone);
         };
-        if guest.sessions[at].began_us != key.began_us {
+        let session = &mut guest.sessions[at];
+        if session.began_us != key.began_us {
             return Ok(EndReply::NotThatSession);
+        }
+        if !only_if.holds(session.state(config, it), Some(session.idle_ms(config, it))) {
+            return Ok(EndReply::NoLongerMatches);
         }
         if config.has(number, FaultKind::Vanishing) {
             guest.sessions.remove(at);
             return Ok(EndReply::Gone);
         }
-        let first = !std::mem::replace(&mut guest.asked, true);
         let forced = how == EndMode::Force;
         let ignored =
             config.has(number, FaultKind::Immortal) || (!forced && config.has(number, FaultKind::Stubborn));
-        let session = &mut guest.sessions[at];
-        let ended = (!ignored && session.gone_ms.is_none()).then(|| Ended {
+        let ended = (!ignored && !session.closing).then(|| Ended {
             guest: guest.name.clone(),
             key: key.clone(),
             user: session.user.clone(),
@@ -164,59 +233,86 @@ impl World {
         if !ignored {
             let gone_ms = if forced { now_ms } else { now_ms.saturating_add(config.delay_ms) };
             session.gone_ms = Some(session.gone_ms.map_or(gone_ms, |sooner| sooner.min(gone_ms)));
+            session.closing = true;
         }
-        if first && config.has(number, FaultKind::NewLogon) {
-            guest.log_on("newcomer".into(), now_ms);
-        }
-        if first && config.has(number, FaultKind::Reboots) {
-            guest.boot += 1;
-            guest.sessions.clear();
+        if !std::mem::replace(&mut guest.asked, true) {
+            first_end(guest, config, it);
         }
         self.ended.extend(ended.filter(|_| keeps_log));
         Ok(EndReply::Asked)
     }
 
-    /// Logs somebody on.
-    pub(super) fn log_on(&mut self, config: &SimulatedConfig, number: u32, user: String, now_ms: u64) {
-        self.guest(config, number).log_on(user, now_ms);
+    /// Lets a guest refuse new logons.
+    pub(super) fn drain(
+        &mut self,
+        config: &SimulatedConfig,
+        number: u32,
+        order: &DrainOrder,
+        now_ms: u64,
+    ) -> Result<DrainReply, Error> {
+        let guest = self.drainable(config, number, now_ms)?;
+        if config.has(number, FaultKind::DrainedByOther) {
+            return Ok(DrainReply::SomebodyElses);
+        }
+        let until_ms = now_ms.saturating_add(order.for_ms);
+        guest.drain = Some(SimulatedDrain { until_ms, text: order.text.clone() });
+        Ok(DrainReply::InForce)
     }
 
-    /// What the guest answers to anything at all.
-    fn refuse(&self, config: &SimulatedConfig, number: u32, now_ms: u64) -> Result<(), Error> {
-        for fault in config.faults_of(number) {
-            let (code, message) = match fault {
-                FaultKind::NotRunning => (StatusCode::VmNotRunning, "the simulated guest is shut off"),
-                FaultKind::Paused => (StatusCode::VmPaused, "the simulated guest is paused"),
-                FaultKind::NoAgent => {
-                    (StatusCode::AdditionsNotAvail, "no agent answers in the simulated guest")
-                }
-                FaultKind::NotBootedForMs(ms) if now_ms < self.born_ms.saturating_add(ms) => {
-                    (StatusCode::AdditionsNotAvail, "the simulated guest is still booting")
-                }
-                FaultKind::FeatureMissing => (
-                    StatusCode::AdditionsFeatureNotAvail,
-                    "the simulated guest's agent forbids running commands",
-                ),
-                FaultKind::Unlistable => {
-                    return Err(Error::unlistable("the simulated guest cannot list its sessions"));
-                }
-                FaultKind::UnknownGuest => (StatusCode::VmUnknown, "the simulated guest is unknown"),
-                FaultKind::Broken => (StatusCode::Unexpected, "the simulated guest is broken"),
-                FaultKind::NotBootedForMs(_)
-                | FaultKind::AccessDenied
-                | FaultKind::Stubborn
-                | FaultKind::Immortal
-                | FaultKind::Frozen
-                | FaultKind::FrozenForMs(_)
-                | FaultKind::Empty
-                | FaultKind::NewLogon
-                | FaultKind::Vanishing
-                | FaultKind::Reboots
-                | FaultKind::Unverifiable => continue,
-            };
-            return Err(Error::new(code, message));
+    /// Lets a guest take new logons again.
+    pub(super) fn undrain(
+        &mut self,
+        config: &SimulatedConfig,
+        number: u32,
+        now_ms: u64,
+    ) -> Result<UndrainReply, Error> {
+        let guest = self.drainable(config, number, now_ms)?;
+        guest.drain = None;
+        let by_other = config.has(number, FaultKind::DrainedByOther);
+        Ok(if by_other { UndrainReply::SomebodyElses } else { UndrainReply::Lifted })
+    }
+
+    /// Logs somebody on, unless the guest refuses that.
+    pub(super) fn log_on(&mut self, config: &SimulatedConfig, number: u32, user: String, now_ms: u64) {
+        let it = Moment { number, born_ms: self.born_ms, now_ms };
+        let guest = self.guest(config, number);
+        guest.pass(config, it);
+        if !guest.log_on(config, user.clone(), it) {
+            let refused = Refused { guest: guest.name.clone(), user, at_ms: now_ms };
+            self.refused.push(refused);
         }
-        Ok(())
+    }
+
+    fn drainable(
+        &mut self,
+        config: &SimulatedConfig,
+        number: u32,
+        now_ms: u64,
+    ) -> Result<&mut SimulatedGuest, Error> {
+        let (_, guest) = self.asked(config, number, now_ms)?;
+        if config.has(number, FaultKind::Undrainable) {
+            let message = "the simulated guest cannot refuse new logons";
+            return Err(Error::new(StatusCode::AdditionsFeatureNotAvail, message));
+        }
+        Ok(guest)
+    }
+
+    /// A guest that is asked something at this moment, unless it refuses everything.
+    fn asked(
+        &mut self,
+        config: &SimulatedConfig,
+        number: u32,
+        now_ms: u64,
+    ) -> Result<(Moment, &mut SimulatedGuest), Error> {
+        let it = Moment { number, born_ms: self.born_ms, now_ms };
+        match config.faults_of(number).find_map(|fault| fault.refusal(it.age_ms())) {
+            Some(error) => Err(error),
+            None => {
+                let guest = self.guest(config, number);
+                guest.pass(config, it);
+                Ok((it, guest))
+            }
+        }
     }
 
     fn guest(&mut self, config: &SimulatedConfig, number: u32) -> &mut SimulatedGuest {
@@ -225,59 +321,13 @@ impl World {
     }
 }
 
-impl SimulatedGuest {
-    fn begin(config: &SimulatedConfig, number: u32, born_ms: u64) -> SimulatedGuest {
-        let people = if config.has(number, FaultKind::Empty) { 0 } else { config.sessions_per_guest };
-        let sessions = (1..=people)
-            .map(|session| {
-                let dice = mix(config.seed, number, session);
-                let before_ms = dice % LOGGED_ON_BEFORE_MS;
-                let user = USERS[usize::try_from(dice >> 32).unwrap_or(0) % USERS.len()];
-                SimulatedSession {
-                    number: session,
-                    user: user.into(),
-                    began_us: born_ms.saturating_sub(before_ms) * 1000,
-                    gone_ms: None,
-                }
-            })
-            .collect();
-        SimulatedGuest { name: config.name_of(number), boot: 0, next: people + 1, asked: false, sessions }
+/// What happens right after a guest's first session was asked to end.
+fn first_end(guest: &mut SimulatedGuest, config: &SimulatedConfig, it: Moment) {
+    if config.has(it.number, FaultKind::NewLogon) {
+        guest.log_on(config, "newcomer".into(), it);
     }
-
-    /// Lets go whoever is gone by now.
-    fn pass(&mut self, now_ms: u64) {
-        self.sessions.retain(|session| session.gone_ms.is_none_or(|gone_ms| gone_ms > now_ms));
-    }
-
-    fn log_on(&mut self, user: String, now_ms: u64) {
-        self.sessions.push(SimulatedSession {
-            number: self.next,
-            user,
-            began_us: now_ms * 1000,
-            gone_ms: None,
-        });
-        self.next += 1;
-    }
-}
-
-impl SimulatedSession {
-    fn shown(&self, config: &SimulatedConfig, guest: u32, boot: &str, now_ms: u64) -> Session {
-        let dice = mix(config.seed, guest, self.number) >> 8;
-        let state = match (self.gone_ms, dice % 4) {
-            (Some(_), _) => SessionState::Closing,
-            (None, 0) => SessionState::Disconnected,
-            (None, _) => SessionState::Active,
-        };
-        let since_ms = self.began_us / 1000;
-        Session {
-            key: SessionKey { boot: boot.into(), id: self.number.to_string(), began_us: self.began_us },
-            user: self.user.clone(),
-            state,
-            kind: if dice.is_multiple_of(2) { "ssh".into() } else { "x11".into() },
-            origin: format!("192.0.2.{}", dice % 254 + 1),
-            since: WallTime(i64::try_from(since_ms).unwrap_or(i64::MAX)),
-            idle_ms: Some(now_ms.saturating_sub(since_ms) / 2),
-        }
+    if config.has(it.number, FaultKind::Reboots) {
+        guest.reboot();
     }
 }
 
@@ -285,13 +335,7 @@ fn boot_id(config: &SimulatedConfig, guest: u32, boot: u32) -> String {
     format!("{:x}-{guest}-{boot}", config.seed)
 }
 
-/// Even dice from a seed and two numbers (SplitMix64's finisher).
-fn mix(seed: u64, guest: u32, session: u32) -> u64 {
-    let mut z = seed ^ (u64::from(guest) << 32 | u64::from(session)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
-
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod treatment_tests;

@@ -1,7 +1,9 @@
 //! What agents and controllers say comes back as it was said; an older peer's silence reads as nothing.
 
 use super::*;
-use curfew_types::{SessionCounts, Stage};
+use curfew_types::{
+    Drain, DrainFor, DrainOwner, DrainState, Logoff, Notice, SessionCounts, SessionFilter, Stage, WallTime,
+};
 
 fn mark(revision: u64) -> SafeguardsMark {
     SafeguardsMark { epoch: 3, revision }
@@ -21,6 +23,12 @@ fn order() -> Order {
         epoch: 4,
         remaining_ms: 1,
         task_timeout_ms: 2,
+        logoff: Logoff {
+            sessions: SessionFilter { users: vec!["a*".parse().unwrap()], ..SessionFilter::default() },
+            notice: Some(Notice { text: "go".into(), grace_ms: 5_000, repeat_ms: Some(1_000) }),
+            force_after_ms: Some(7),
+            drain: Some(DrainFor::Ms(60_000)),
+        },
         required_capabilities: vec!["drain".into()],
         safeguards: mark(1),
         tasks: vec![OrderedTask { index: 5, guest: "vm-1".parse().unwrap() }],
@@ -36,6 +44,15 @@ fn report() -> Report {
         findings: Vec::new(),
         ledger: LedgerMark { incarnation: 1, counter: 2 },
         safeguards: mark(2),
+        drains: Some(vec![Drain {
+            guest: "vm-1".parse().unwrap(),
+            owner: DrainOwner::Operation(operation),
+            until: WallTime(9),
+            by: String::new(),
+            reason: "patching".into(),
+            state: DrainState::InForce,
+            problem: String::new(),
+        }]),
     }
 }
 

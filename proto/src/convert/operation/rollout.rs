@@ -1,7 +1,7 @@
 //! How an operation spreads over its guests and how much may go wrong, to and from the wire.
 
 use super::SpecError;
-use super::checks::Checks;
+use crate::convert::checks::Checks;
 use crate::convert::words::duration;
 use crate::v1;
 use curfew_types::label::check_key;

@@ -29,7 +29,7 @@ fn behind(hypervisor: &FakeAgent) -> QgaGuest {
 
 async fn look(inventory: &Inventory) -> Vec<(String, String, PowerState)> {
     let seen = inventory.look().await.expect("guests");
-    seen.into_iter().map(|seen| (seen.place.name, seen.id.as_str().to_owned(), seen.power)).collect()
+    seen.into_iter().map(|seen| (seen.name, seen.id.as_str().to_owned(), seen.power)).collect()
 }
 
 /// A process that has ended and was collected.
@@ -147,7 +147,11 @@ async fn what_stops_an_exchange_is_known_before_it_begins() {
         let hypervisor = FakeAgent::hypervisor(status, UUID, Some((agent, open)));
         let inventory = inventory(&named(behind(&hypervisor)));
         let place = inventory.look().await.expect("guests").remove(0).place;
-        assert_eq!(inventory.check(&place).await.err().map(|error| error.code), code, "{status} {open}");
+        assert_eq!(
+            inventory.check("vm", &place).await.err().map(|error| error.code),
+            code,
+            "{status} {open}"
+        );
     }
 }
 
@@ -171,4 +175,64 @@ fn a_configuration_that_cannot_work_is_refused_with_its_field() {
     assert!(why(with(vec![guest("x", Some(NIL))])).contains("not a UUID"));
     assert!(why(with(vec![guest("x", None), guest("x", None)])).contains("listed twice"));
     assert!(why(with(vec![guest("x", Some(UUID)), guest("y", Some(UUID))])).contains("listed twice"));
+}
+
+#[tokio::test]
+async fn a_guest_is_called_as_its_file_says_then_as_proxmox_does_then_as_its_hypervisor() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let hypervisor = FakeAgent::named_hypervisor("running", UUID, Some("by-qmp"), None);
+    std::os::unix::fs::symlink(hypervisor.socket(), at("100.qmp")).expect("a link");
+    let config = QgaConfig {
+        sockets: Some(at("*.qga").display().to_string()),
+        qmp: Some(at("*.qmp").display().to_string()),
+        about: Some(at("*.curfew.toml").display().to_string()),
+        proxmox: Some(at("*.conf").display().to_string()),
+        ..QgaConfig::default()
+    };
+    let inventory = inventory(&config);
+    let running = |name: &str, id: &str| vec![(name.to_owned(), id.to_owned(), PowerState::Running)];
+    assert_eq!(look(&inventory).await, running("by-qmp", UUID));
+    std::fs::write(at("100.conf"), "name: by-proxmox\n").expect("a file");
+    assert_eq!(look(&inventory).await, running("by-proxmox", UUID));
+    std::fs::write(at("100.curfew.toml"), "name = 'by file'\n[labels]\nrole = 'db'\n").expect("a file");
+    assert_eq!(look(&inventory).await, running("by file", UUID));
+    let labels = inventory.look().await.expect("guests").remove(0).labels;
+    assert_eq!(labels["agent/role"], "db");
+    std::fs::write(at("100.curfew.toml"), "nome = 'x'").expect("a file");
+    assert_eq!(look(&inventory).await, running("by file", UUID), "what was known is kept");
+    std::fs::remove_file(at("100.curfew.toml")).expect("removed");
+    assert_eq!(look(&inventory).await, running("by-proxmox", UUID));
+}
+
+#[tokio::test]
+async fn a_machine_of_proxmoxs_that_is_shut_off_is_known_by_its_configuration() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("100.conf"), format!("name: web-1\nsmbios1: uuid={UUID}\n")).expect("a file");
+    let config = QgaConfig {
+        sockets: Some(at("*.qga").display().to_string()),
+        qmp: Some(at("*.qmp").display().to_string()),
+        proxmox: Some(at("*.conf").display().to_string()),
+        ..QgaConfig::default()
+    };
+    let seen = look(&inventory(&config)).await;
+    assert_eq!(seen, [("web-1".to_owned(), UUID.to_owned(), PowerState::Stopped)]);
+}
+
+#[tokio::test]
+async fn a_guest_whose_file_could_never_be_read_has_no_identity_yet() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("100.qga"), "").expect("a file");
+    std::fs::write(at("100.curfew.toml"), "uuid = 'broken'").expect("a file");
+    let config = QgaConfig {
+        sockets: Some(at("*.qga").display().to_string()),
+        about: Some(at("*.curfew.toml").display().to_string()),
+        ..QgaConfig::default()
+    };
+    let inventory = inventory(&config);
+    assert_eq!(look(&inventory).await, []);
+    std::fs::write(at("100.curfew.toml"), format!("uuid = '{UUID}'")).expect("a file");
+    assert_eq!(look(&inventory).await[0].1, UUID);
 }

@@ -2,6 +2,7 @@
 
 use super::super::config::{FaultKind, SimulatedConfig};
 use super::*;
+use curfew_types::SessionState;
 
 const NOW: u64 = 1_700_000_000_000;
 const POLITE: EndMode = EndMode::Graceful { attempt: 0 };
@@ -21,7 +22,7 @@ fn two_people(kind: impl IntoIterator<Item = FaultKind>) -> Setting {
 
 impl Setting {
     fn list(&mut self, at_ms: u64) -> Result<SessionList, Error> {
-        self.world.list(&self.config, 1, NOW + at_ms)
+        self.world.list(&self.config, 1, Look::default(), NOW + at_ms)
     }
 
     fn keys(&mut self, at_ms: u64) -> Vec<SessionKey> {
@@ -29,7 +30,7 @@ impl Setting {
     }
 
     fn end(&mut self, key: &SessionKey, how: EndMode, at_ms: u64) -> Result<EndReply, Error> {
-        self.world.end(&self.config, 1, key, how, NOW + at_ms)
+        self.world.end(&self.config, 1, key, (how, OnlyIf::default()), NOW + at_ms)
     }
 
     fn code(&mut self) -> (StatusCode, bool) {
@@ -168,7 +169,7 @@ fn an_unverifiable_guest_lists_until_its_first_end() {
 fn the_same_seed_gives_the_same_people_and_another_seed_others() {
     let with_seed = |seed| {
         let config = SimulatedConfig { seed, sessions_per_guest: 20, ..SimulatedConfig::healthy(1) };
-        World::new(NOW).list(&config, 1, NOW).expect("a list")
+        World::new(NOW).list(&config, 1, Look::default(), NOW).expect("a list")
     };
     assert_eq!(with_seed(1), with_seed(1));
     assert_ne!(with_seed(1).sessions, with_seed(2).sessions);

@@ -1,0 +1,188 @@
+//! The code pages in which Windows' consoles write: only the characters that the stand-in's own texts need, from the public
+//! tables of the code pages 850, 936 and 932. Anything else becomes a question mark, as it does there.
+
+/// What the texts need of code page 850.
+const PAGE_850: &[(char, &[u8])] =
+    &[('Ä', b"\x8E"), ('É', b"\x90"), ('è', b"\x8A"), ('é', b"\x82"), ('ö', b"\x94"), ('ü', b"\x81")];
+
+/// What the texts need of code page 936.
+const PAGE_936: &[(char, &[u8])] = &[
+    ('ü', b"\xA8\xB9"),
+    ('。', b"\xA1\xA3"),
+    ('与', b"\xD3\xEB"),
+    ('中', b"\xD6\xD0"),
+    ('件', b"\xBC\xFE"),
+    ('会', b"\xBB\xE1"),
+    ('但', b"\xB5\xAB"),
+    ('侦', b"\xD5\xEC"),
+    ('信', b"\xD0\xC5"),
+    ('关', b"\xB9\xD8"),
+    ('到', b"\xB5\xBD"),
+    ('前', b"\xC7\xB0"),
+    ('名', b"\xC3\xFB"),
+    ('听', b"\xCC\xFD"),
+    ('启', b"\xC6\xF4"),
+    ('员', b"\xD4\xB1"),
+    ('型', b"\xD0\xCD"),
+    ('备', b"\xB1\xB8"),
+    ('已', b"\xD2\xD1"),
+    ('序', b"\xD0\xF2"),
+    ('开', b"\xBF\xAA"),
+    ('当', b"\xB5\xB1"),
+    ('录', b"\xC2\xBC"),
+    ('态', b"\xCC\xAC"),
+    ('息', b"\xCF\xA2"),
+    ('户', b"\xBB\xA7"),
+    ('打', b"\xB4\xF2"),
+    ('拒', b"\xBE\xDC"),
+    ('接', b"\xBD\xD3"),
+    ('文', b"\xCE\xC4"),
+    ('断', b"\xB6\xCF"),
+    ('新', b"\xD0\xC2"),
+    ('有', b"\xD3\xD0"),
+    ('未', b"\xCE\xB4"),
+    ('止', b"\xD6\xB9"),
+    ('此', b"\xB4\xCB"),
+    ('源', b"\xD4\xB4"),
+    ('状', b"\xD7\xB4"),
+    ('现', b"\xCF\xD6"),
+    ('理', b"\xC0\xED"),
+    ('用', b"\xD3\xC3"),
+    ('略', b"\xC2\xD4"),
+    ('登', b"\xB5\xC7"),
+    ('的', b"\xB5\xC4"),
+    ('禁', b"\xBD\xFB"),
+    ('程', b"\xB3\xCC"),
+    ('策', b"\xB2\xDF"),
+    ('管', b"\xB9\xDC"),
+    ('类', b"\xC0\xE0"),
+    ('系', b"\xCF\xB5"),
+    ('组', b"\xD7\xE9"),
+    ('细', b"\xCF\xB8"),
+    ('绝', b"\xBE\xF8"),
+    ('统', b"\xCD\xB3"),
+    ('联', b"\xC1\xAA"),
+    ('能', b"\xC4\xDC"),
+    ('行', b"\xD0\xD0"),
+    ('被', b"\xB1\xBB"),
+    ('设', b"\xC9\xE8"),
+    ('访', b"\xB7\xC3"),
+    ('话', b"\xBB\xB0"),
+    ('详', b"\xCF\xEA"),
+    ('请', b"\xC7\xEB"),
+    ('运', b"\xD4\xCB"),
+    ('连', b"\xC1\xAC"),
+    ('重', b"\xD6\xD8"),
+    ('问', b"\xCE\xCA"),
+    ('阻', b"\xD7\xE8"),
+    ('，', b"\xA3\xAC"),
+];
+
+/// What the texts need of code page 932.
+const PAGE_932: &[(char, &[u8])] = &[
+    ('、', b"\x81\x41"),
+    ('。', b"\x81\x42"),
+    ('い', b"\x82\xA2"),
+    ('が', b"\x82\xAA"),
+    ('け', b"\x82\xAF"),
+    ('こ', b"\x82\xB1"),
+    ('さ', b"\x82\xB3"),
+    ('し', b"\x82\xB5"),
+    ('す', b"\x82\xB7"),
+    ('せ', b"\x82\xB9"),
+    ('た', b"\x82\xBD"),
+    ('っ', b"\x82\xC1"),
+    ('て', b"\x82\xC4"),
+    ('で', b"\x82\xC5"),
+    ('に', b"\x82\xC9"),
+    ('の', b"\x82\xCC"),
+    ('は', b"\x82\xCD"),
+    ('へ', b"\x82\xD6"),
+    ('ま', b"\x82\xDC"),
+    ('よ', b"\x82\xE6"),
+    ('れ', b"\x82\xEA"),
+    ('を', b"\x82\xF0"),
+    ('ん', b"\x82\xF1"),
+    ('ァ', b"\x83\x40"),
+    ('ア', b"\x83\x41"),
+    ('ィ', b"\x83\x42"),
+    ('イ', b"\x83\x43"),
+    ('ク', b"\x83\x4E"),
+    ('グ', b"\x83\x4F"),
+    ('ザ', b"\x83\x55"),
+    ('シ', b"\x83\x56"),
+    ('ス', b"\x83\x58"),
+    ('セ', b"\x83\x5A"),
+    ('ソ', b"\x83\x5C"),
+    ('ッ', b"\x83\x62"),
+    ('テ', b"\x83\x65"),
+    ('デ', b"\x83\x66"),
+    ('バ', b"\x83\x6F"),
+    ('フ', b"\x83\x74"),
+    ('ブ', b"\x83\x75"),
+    ('プ', b"\x83\x76"),
+    ('ポ', b"\x83\x7C"),
+    ('ム', b"\x83\x80"),
+    ('ユ', b"\x83\x86"),
+    ('ョ', b"\x83\x87"),
+    ('ラ', b"\x83\x89"),
+    ('リ', b"\x83\x8A"),
+    ('ル', b"\x83\x8B"),
+    ('ロ', b"\x83\x8D"),
+    ('ン', b"\x83\x93"),
+    ('ー', b"\x81\x5B"),
+    ('再', b"\x8D\xC4"),
+    ('切', b"\x90\xD8"),
+    ('効', b"\x8C\xF8"),
+    ('名', b"\x96\xBC"),
+    ('否', b"\x94\xDB"),
+    ('在', b"\x8D\xDD"),
+    ('存', b"\x91\xB6"),
+    ('態', b"\x91\xD4"),
+    ('拒', b"\x8B\x91"),
+    ('接', b"\x90\xDA"),
+    ('断', b"\x92\x66"),
+    ('新', b"\x90\x56"),
+    ('既', b"\x8A\xF9"),
+    ('有', b"\x97\x4C"),
+    ('無', b"\x96\xB3"),
+    ('状', b"\x8F\xF3"),
+    ('現', b"\x8C\xBB"),
+    ('種', b"\x8E\xED"),
+    ('続', b"\x91\xB1"),
+    ('開', b"\x8A\x4A"),
+    ('類', b"\x97\xDE"),
+];
+/// A console's code page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodePage {
+    /// Western Europe.
+    Cp850,
+    /// Simplified Chinese.
+    Cp936,
+    /// Japanese.
+    Cp932,
+}
+
+impl CodePage {
+    /// The bytes that a program writes for this text, with the line ends of Windows.
+    pub fn encode(self, text: &str) -> Vec<u8> {
+        let table = match self {
+            CodePage::Cp850 => PAGE_850,
+            CodePage::Cp936 => PAGE_936,
+            CodePage::Cp932 => PAGE_932,
+        };
+        let mut bytes = Vec::with_capacity(text.len() + 16);
+        for c in text.chars() {
+            match c {
+                '\n' => bytes.extend_from_slice(b"\r\n"),
+                c if c.is_ascii() => bytes.push(c as u8),
+                c => match table.iter().find(|(known, _)| *known == c) {
+                    Some((_, encoded)) => bytes.extend_from_slice(encoded),
+                    None => bytes.push(b'?'),
+                },
+            }
+        }
+        bytes
+    }
+}
