@@ -7,6 +7,9 @@
 //! may do all this. Where PowerShell is missing, too old or kept from it (constrained language mode, a policy that stops
 //! programs) the guest is *unlistable*, with the reason.
 //!
+//! Each question starts PowerShell, and one about sessions a compiler: a second or two of a small guest, for every look and
+//! for every session that is ended.
+//!
 //! # What a session is
 //!
 //! What `WTSEnumerateSessionsW` lists with somebody logged on to it, connected or not. Session 0 is that of services and a
