@@ -54,7 +54,8 @@ async fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let mut ui = Ui { terminal: Terminal::system(), format: args.output, interrupts: Source::CtrlC };
-    match demonstrate(&args, &mut ui).await {
+    // A whole fleet is large, so it lies in a box.
+    match Box::pin(demonstrate(&args, &mut ui)).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
