@@ -129,6 +129,14 @@ impl Warning {
         matching.iter().filter(is_due).map(told).collect()
     }
 
+    /// When the next of those who are there is to be told again, those who are told now left out: their time counts anew.
+    fn next_repeat(&self, repeat_ms: Option<u64>, due: &[Told]) -> Option<Mono> {
+        let every = repeat_ms?;
+        let is_told_now = |warned: &Warned| due.iter().any(|told| told.session == warned.session);
+        let waiting = self.warned.iter().filter(|warned| !warned.gone && !is_told_now(warned));
+        waiting.map(|warned| warned.told_at.plus(every)).min()
+    }
+
     /// Who is a target at the act moment: with what they were shown.
     pub(crate) fn note_notices(&self, targets: &mut [Target], left_alone: &mut [LeftAlone]) {
         let of = |key: &SessionKey| self.warned.iter().find(|warned| warned.session == *key);
@@ -182,7 +190,8 @@ impl Core {
         run.phase = Phase::Warning;
         let due = warning.due(now.mono, notice.repeat_ms, &matching);
         let pause = (notice.grace_ms / LOOKS_PER_GRACE).clamp(*LOOK_PAUSE_MS.start(), *LOOK_PAUSE_MS.end());
-        run.next = now.mono.plus(pause).min(warning.ends);
+        let again = warning.next_repeat(notice.repeat_ms, &due).unwrap_or(warning.ends);
+        run.next = now.mono.plus(pause).min(warning.ends).min(again.max(now.mono));
         if !due.is_empty() {
             let ends = warning.ends;
             self.tell(now, id, ends, due);

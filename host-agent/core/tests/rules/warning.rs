@@ -72,6 +72,14 @@ fn a_notice_is_repeated_with_the_time_that_is_left() {
 }
 
 #[test]
+fn a_repeat_that_is_no_multiple_of_the_looks_comes_in_time() {
+    let mut bench = told(&["a"], Some(7_300));
+    let notices = pass_grace(&mut bench, &["a"]);
+    let told_at: Vec<u64> = notices.iter().map(|(at, ..)| *at).collect();
+    assert_eq!(told_at, [7_300, 14_600, 21_900, 29_200, 36_500, 43_800, 51_100, 58_400]);
+}
+
+#[test]
 fn a_session_that_comes_while_others_have_time_is_told_at_once() {
     let mut bench = told(&["a"], None);
     bench.list(Ok(listing(&["a", "late"])));
