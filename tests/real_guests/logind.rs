@@ -13,6 +13,15 @@ use std::time::Duration;
 /// Where the agent and its files lie in the guest.
 const AGENT: &str = "/opt/curfew-agent";
 
+/// The confinement that README.md's unit gives the agent: its own view of /run and /home is none to write to.
+const CONFINED: [&str; 5] = [
+    "--property=NoNewPrivileges=yes",
+    "--property=ProtectSystem=strict",
+    "--property=ProtectHome=yes",
+    "--property=PrivateTmp=yes",
+    "--property=ReadWritePaths=/opt/curfew-agent",
+];
+
 /// Brings the agent and its identity into the guest.
 async fn install(site: &Site, guest: &Container, host: &str) -> anyhow::Result<()> {
     site.fleet.prepare_agent(host, toml::Table::new()).await?;
@@ -65,8 +74,10 @@ async fn its_people_are_told_and_nobody_new_comes_until_its_own_timer_lets_them(
     let guest = site.lab.container(ContainerSpec::new("workstation").debian(Debian::Trixie)).await?;
     install(&site, &guest, "workstation").await?;
     let _forward = guest.forward(site.fleet.port()).await?;
-    let agent = run_agent(&guest, None).await?;
-    site.fleet.wait_until_connected("workstation").await.with_context(|| agent.log())?;
+    let (program, config) = (format!("{AGENT}/curfew-agent"), format!("{AGENT}/agent.toml"));
+    let unit = ["systemd-run", "--quiet", "--unit=confined-agent"];
+    guest.exec(&[unit.as_slice(), &CONFINED, &[&program, "--config", &config]].concat()).await?.success()?;
+    site.fleet.wait_until_connected("workstation").await?;
     site.fleet.wait_for_guests(1).await?;
     let alice = Terminal::open(&guest, "alice").await?;
     guest.login_stubborn("bob").await?;
@@ -85,7 +96,7 @@ async fn its_people_are_told_and_nobody_new_comes_until_its_own_timer_lets_them(
     assert_eq!((bob.fate.as_str(), bob.notices), ("REMAINING", 0), "{bob:?}");
     assert!(bob.why.contains("held by sleep"), "{bob:?}");
     // Whoever is left: the machine's own systemd.
-    agent.signal("KILL").await?;
+    guest.exec(&["systemctl", "kill", "--signal=KILL", "confined-agent"]).await?.success()?;
     until("logons return", Duration::from_secs(60), || async {
         let attempt = attempt_login(&guest, "carol").await?;
         ensure!(attempt.code == 0, "{attempt:?}");
