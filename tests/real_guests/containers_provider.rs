@@ -108,7 +108,8 @@ async fn a_desktop_in_a_container_shows_the_notice_as_its_users_notification() -
             ("alice", SessionState::Active),
             "{name}: {session:?}"
         );
-        let replies = provider.notify(&id, &[session.key.clone()], "Save <all> & go", BUDGET).await?;
+        let replies =
+            provider.notify(&id, std::slice::from_ref(&session.key), "Save <all> & go", BUDGET).await?;
         assert_eq!(replies, [NoticeReply::Shown], "{name}");
         until("the notification", PATIENCE, || async {
             let shown = guest.exec(&["cat", "/run/curfew-test/desk.screen"]).await?.success()?;
