@@ -13,7 +13,7 @@ async fn a_machine_powered_off_during_the_grace_has_stopped_and_nothing_waits_fo
     let vm = site.lab.vm(VmSpec::new("machine")).await?;
     vm.login_pam("alice").await?;
     site.attach(1, true).await?;
-    let id = site.fleet.logoff(&["--all", "--grace", "1h", "--drain"]).await?;
+    let id = site.fleet.logoff(&["--all", "--grace", "1h"]).await?;
     site.reaches(&id, "machine", "WARNING").await?;
     QmpClient::connect(&vm.qmp_socket()).await?.call("quit", json!({})).await?;
     // The command would give up long before the hour is over.
