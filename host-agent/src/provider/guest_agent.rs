@@ -27,6 +27,7 @@ mod guests;
 mod json;
 mod linux;
 mod system;
+mod target;
 mod windows;
 
 pub(in crate::provider) use channel::{

@@ -3,6 +3,7 @@
 
 use super::channel::{AgentChannel, silent};
 use super::system::{self, System};
+use super::target::{Target, lock};
 use crate::provider::{
     DrainOrder, DrainReply, EndMode, EndReply, Error, Look, NoticeReply, Provider, SessionList, UndrainReply,
 };
@@ -11,17 +12,13 @@ use curfew_types::label::Labels;
 use curfew_types::{Guest, GuestId, OnlyIf, OsFamily, PowerState, SessionKey, StatusCode};
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 /// How long a guest may take to say what runs in it, when nobody waits for the answer.
 pub(in crate::provider) const OS_WAIT: Duration = Duration::from_secs(2);
-/// How long after a guest did not say what runs in it it is asked again. Doubles up to [`OS_PAUSE_MAX`].
-const OS_PAUSE: Duration = Duration::from_secs(30);
-/// The longest pause between two such questions: the answer is for display and labels only.
-const OS_PAUSE_MAX: Duration = Duration::from_secs(15 * 60);
 /// Most guests asked what runs in them at the same time, so that a large host's start is no storm.
 const OS_ASKED_AT_ONCE: usize = 4;
 
@@ -76,30 +73,11 @@ pub(in crate::provider) struct GuestAgents<R: Reach> {
     os_askers: Arc<Semaphore>,
 }
 
-/// A guest and what is kept of it.
-struct Target<P> {
-    name: String,
-    place: P,
-    /// Held for one exchange: the agent serves one client at a time, and two of ours would only wait in its queue.
-    turn: Arc<tokio::sync::Mutex<()>>,
-    os: Mutex<Os>,
-}
-
 /// A guest's turn, an open channel to it, and who handles what runs in it.
 struct Exchange {
     system: System,
     channel: Box<dyn AgentChannel>,
     _turn: OwnedMutexGuard<()>,
-}
-
-/// What runs in a guest, as far as it said. Forgotten when the guest is seen shut off.
-#[derive(Clone)]
-struct Os {
-    family: OsFamily,
-    labels: Labels,
-    /// Not asked again before this moment.
-    ask_after: Instant,
-    pause: Duration,
 }
 
 impl<R: Reach> GuestAgents<R> {
@@ -122,7 +100,7 @@ impl<R: Reach> GuestAgents<R> {
             let same =
                 |target: &Arc<Target<R::Place>>| target.place == guest.place && target.name == guest.name;
             let target = known.remove(&guest.id).filter(same);
-            let target = target.unwrap_or_else(|| Arc::new(Target::new(&guest)));
+            let target = target.unwrap_or_else(|| Arc::new(Target::new(&guest.name, &guest.place)));
             kept.insert(guest.id.clone(), Arc::clone(&target));
             targets.push((guest, target));
         }
@@ -156,13 +134,13 @@ impl<R: Reach> GuestAgents<R> {
     /// Asks a running guest in the background what runs in it, unless it was asked lately or is busy.
     fn ask_in_background(&self, target: &Arc<Target<R::Place>>) {
         let now = Instant::now();
-        if !lock(&target.os).due(now) {
+        if !target.is_due(now) {
             return;
         }
         let Ok(permit) = Arc::clone(&self.os_askers).try_acquire_owned() else {
             return;
         };
-        lock(&target.os).put_off(now);
+        target.put_off(now);
         let (reach, target) = (Arc::clone(&self.reach), Arc::clone(target));
         // Ends by itself within OS_WAIT, and holds nothing that anybody waits for longer.
         tokio::spawn(async move {
@@ -192,18 +170,17 @@ impl<R: Reach> Provider for GuestAgents<R> {
         let shown = |(seen, target): (Seen<R::Place>, Arc<Target<R::Place>>)| {
             match seen.power {
                 PowerState::Running | PowerState::Unknown => self.ask_in_background(&target),
-                PowerState::Stopped => *lock(&target.os) = Os::unknown(),
+                PowerState::Stopped => target.forget(),
                 PowerState::Paused => {}
             }
-            let os = lock(&target.os).clone();
             // What the host says counts for more than what the guest says.
-            let mut labels = os.labels;
+            let (os, mut labels) = target.os();
             labels.extend(seen.labels);
             Guest {
                 id: seen.id,
                 name: seen.name,
                 provider: R::NAME.into(),
-                os: os.family,
+                os,
                 power: seen.power,
                 is_host: false,
                 labels,
@@ -279,44 +256,4 @@ impl<R: Reach> Provider for GuestAgents<R> {
         };
         timeout_at(deadline, work).await.unwrap_or_else(|_| Err(silent()))
     }
-}
-
-impl<P: Clone> Target<P> {
-    fn new(seen: &Seen<P>) -> Target<P> {
-        Target {
-            name: seen.name.clone(),
-            place: seen.place.clone(),
-            turn: Arc::default(),
-            os: Mutex::new(Os::unknown()),
-        }
-    }
-
-    fn family(&self) -> OsFamily {
-        lock(&self.os).family
-    }
-
-    fn learn(&self, family: OsFamily, labels: Labels) {
-        let mut os = lock(&self.os);
-        os.family = family;
-        os.labels = labels;
-    }
-}
-
-impl Os {
-    fn unknown() -> Os {
-        Os { family: OsFamily::Unknown, labels: Labels::new(), ask_after: Instant::now(), pause: OS_PAUSE }
-    }
-
-    fn due(&self, now: Instant) -> bool {
-        self.family == OsFamily::Unknown && self.ask_after <= now
-    }
-
-    fn put_off(&mut self, now: Instant) {
-        self.ask_after = now + self.pause;
-        self.pause = (self.pause * 2).min(OS_PAUSE_MAX);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
