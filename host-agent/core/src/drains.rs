@@ -37,6 +37,8 @@ const REFUSED: &str = "Logons are refused for now.";
 pub(crate) struct Kept {
     pub(crate) ends: Mono,
     pub(crate) until: WallTime,
+    /// For how long it was asked for, in milliseconds.
+    pub(crate) for_ms: u64,
     pub(crate) by: String,
     pub(crate) reason: String,
 }
@@ -209,7 +211,7 @@ impl Drains {
     pub(crate) fn past_entries(&self, id: TaskId, guest: &GuestId) -> [Entry; 2] {
         let owner = DrainOwner::Operation(id.operation);
         let (ends, until) = (Mono(0), WallTime(0));
-        let kept = Kept { ends, until, by: String::new(), reason: String::new() };
+        let kept = Kept { ends, until, for_ms: 0, by: String::new(), reason: String::new() };
         [begun_entry(guest, owner, "", &kept), Entry::DrainOver { guest: guest.clone(), owner }]
     }
 
@@ -225,6 +227,7 @@ fn begun_entry(guest: &GuestId, owner: DrainOwner, boot: &str, kept: &Kept) -> E
         boot: boot.to_owned(),
         ends: kept.ends,
         until: kept.until,
+        for_ms: kept.for_ms,
         by: kept.by.clone(),
         reason: kept.reason.clone(),
     }
@@ -242,7 +245,11 @@ impl Core {
             let mut drains = GuestDrains::new(now, DrainState::Pending);
             for (owner, (boot, mut kept)) in kept {
                 if boot != self.boot {
-                    kept.ends = now.mono.plus(kept.until.remaining_from(now.wall));
+                    // A wall clock that was set back makes no drain longer than it was asked for.
+                    let left_ms = kept.until.remaining_from(now.wall).min(kept.for_ms);
+                    (kept.ends, kept.until) = (now.mono.plus(left_ms), now.wall.plus(left_ms));
+                    // From here on this boot's clock counts, also for the processes after this one.
+                    self.write(begun_entry(&guest, owner, &self.boot.clone(), &kept));
                 }
                 drains.kept.insert(owner, kept);
             }
@@ -262,7 +269,8 @@ impl Core {
                 self.note(true, text);
             }
             DrainWish::Set { for_ms, by, reason } => {
-                let kept = Kept { ends: now.mono.plus(for_ms), until: now.wall.plus(for_ms), by, reason };
+                let (ends, until) = (now.mono.plus(for_ms), now.wall.plus(for_ms));
+                let kept = Kept { ends, until, for_ms, by, reason };
                 if !self.begin_drain(now, ask.guest.clone(), DrainOwner::Hand, kept) {
                     let text = format!("did not drain {}: there are {DRAINS_MAX} drains already", ask.guest);
                     self.note(true, text);
@@ -301,7 +309,7 @@ impl Core {
             None => return,
         };
         let (ends, until) = (now.mono.plus(for_ms), now.wall.plus(for_ms));
-        let kept = Kept { ends, until, by: String::new(), reason: String::new() };
+        let kept = Kept { ends, until, for_ms, by: String::new(), reason: String::new() };
         let guest = run.guest.clone();
         if !self.begin_drain(now, guest, owner, kept) {
             let why = format!(

@@ -130,6 +130,8 @@ pub enum Entry {
         ends: Mono,
         /// The same on the wall clock, for other boots.
         until: WallTime,
+        /// For how long it was asked for, in milliseconds: no more is left of it after a boot.
+        for_ms: u64,
         /// Who asked for it; empty for an operation's.
         by: String,
         /// Why.

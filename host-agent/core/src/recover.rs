@@ -227,14 +227,14 @@ impl Books {
                     }
                 }
             }
-            Entry::DrainBegun { guest, owner, boot, ends, until, by, reason } => {
+            Entry::DrainBegun { guest, owner, boot, ends, until, for_ms, by, reason } => {
                 let of_it = |(id, (_, run)): &(&TaskId, &mut (String, Run))| {
                     run.guest == guest && owner == DrainOwner::Operation(id.operation)
                 };
                 if let Some((_, (_, run))) = self.runs.iter_mut().find(of_it) {
                     run.drain_begun = true;
                 }
-                self.drains.begun(guest, owner, boot, Kept { ends, until, by, reason });
+                self.drains.begun(guest, owner, boot, Kept { ends, until, for_ms, by, reason });
             }
             Entry::DrainOver { guest, owner } => self.drains.over(guest, owner),
             Entry::Undrained { guest } => self.drains.undrained(&guest),

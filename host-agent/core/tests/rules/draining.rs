@@ -87,6 +87,19 @@ fn after_a_reboot_of_the_host_the_wall_clock_says_when_a_drain_ends() {
 }
 
 #[test]
+fn a_wall_clock_that_was_set_back_before_a_reboot_makes_no_drain_longer_than_it_was_asked_for() {
+    let mut bench = Bench::new();
+    bench.pass(2 * HOUR_MS);
+    bench.handle(set(HOUR_MS));
+    bench.drained(Ok(DrainReply::InForce));
+    let mut bench = Bench::recover(bench.read_back(), 0, "boot-2");
+    assert_eq!(bench.drained(Ok(DrainReply::InForce)), HOUR_MS);
+    // Nor do restarts.
+    let mut bench = bench.restart(HOUR_MS / 2);
+    assert_eq!(bench.drained(Ok(DrainReply::InForce)), HOUR_MS / 2);
+}
+
+#[test]
 fn a_guest_that_cannot_be_told_to_take_logons_again_is_told_at_the_first_contact() {
     let mut bench = Bench::new();
     bench.handle(set(1_000));
