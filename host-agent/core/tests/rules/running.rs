@@ -67,6 +67,23 @@ fn a_session_that_stays_is_asked_again_more_firmly() {
 }
 
 #[test]
+fn a_look_that_the_end_of_the_time_cuts_short_says_nothing_of_the_guest() {
+    let failing_before_the_end = |left_ms: u64| {
+        let mut bench = Bench::asked(&["a"]);
+        bench.list(Ok(listing(&["a"])));
+        bench.next_call();
+        let gone_ms = bench.now().mono.since(Bench::new().now().mono);
+        bench.pass(TIMEOUT_MS - gone_ms - left_ms);
+        bench.list(Err(error(StatusCode::TimedOut)));
+        bench.pass(left_ms);
+        bench.verdict()
+    };
+    let cut_short = failing_before_the_end(10);
+    assert_eq!((cut_short.reason, cut_short.sessions.remaining), (Reason::SessionsRemain, 1));
+    assert_eq!(failing_before_the_end(2_000).reason, Reason::GuestSilent);
+}
+
+#[test]
 fn a_session_that_will_not_go_times_out_and_is_named() {
     let mut bench = Bench::asked(&["a"]);
     bench.list(Ok(listing(&["a"])));
