@@ -21,6 +21,8 @@ pub(crate) struct Host {
     pub(crate) incarnation: u64,
     /// The ledger file.
     pub(crate) ledger: Vec<Entry>,
+    /// How many of its entries the last rewriting left.
+    pub(crate) rewritten: usize,
     /// The agent is killed at this point of its next turn that writes, and is back after this time.
     pub(crate) doomed: Option<(CrashPoint, u64)>,
     /// Its ledger was rolled back, and no controller has seen it since. An agent that dies twice before it meets its
@@ -50,6 +52,7 @@ impl Host {
             clocks: Clocks::new(rng.between(0, 1_000_000), off),
             incarnation: rng.next(),
             ledger: Vec::new(),
+            rewritten: 0,
             doomed: None,
             unjudged: false,
             told: Vec::new(),

@@ -48,6 +48,7 @@ impl World {
             let text = format!("{id} makes {targets:?} targets, its addition {rounds}");
             self.truth.fail(2, text);
         }
+        self.truth.added.extend(targets.iter().map(|target| (id, target.session.clone())));
         self.truth.met.insert("added");
         // While the others are being killed, so may these be.
         if let Some(forced) = self.truth.forcing.get_mut(&id) {

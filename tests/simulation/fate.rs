@@ -117,6 +117,7 @@ impl World {
             Planned::LedgerLost { host, ms } => {
                 self.kill_agent(host, ms);
                 self.hosts[host].ledger.clear();
+                self.hosts[host].rewritten = 0;
                 self.hosts[host].incarnation = self.chances.shells.next();
                 self.truth.ledger_lost(host);
             }

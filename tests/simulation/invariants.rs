@@ -118,7 +118,11 @@ impl World {
                 let targets = act.and_then(|act| act.targets.as_ref()).into_iter().flatten();
                 // Without an act moment everybody who was told must have left, or be none whom the request means.
                 let told_only = told.filter(|_| act.is_none()).into_iter().flatten();
-                let is_spared = |key: &SessionKey| self.truth.unmatched.contains(&(id, key.clone()));
+                let is_spared = |key: &SessionKey| {
+                    let it = (id, key.clone());
+                    // A ledger that was set back knows nothing of later targets.
+                    self.truth.unmatched.contains(&it) || (at.forgetful && self.truth.added.contains(&it))
+                };
                 let may_stay = |key: &SessionKey| {
                     act.is_none()
                         && (treatment::can_change(logoff) || told.is_none_or(|told| !told.contains(key)))

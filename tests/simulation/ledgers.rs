@@ -10,7 +10,8 @@ impl World {
     /// stored something newer: a lesser step back is one that nobody could ever tell.
     pub(crate) fn roll_ledger_back(&mut self, place: usize, ms: u64) {
         let host = &self.hosts[place];
-        let kept = self.chances.shells.place(host.ledger.len() + 1);
+        // A ledger is rewritten whole, so no image has a part of that.
+        let kept = host.rewritten + self.chances.shells.place(host.ledger.len() - host.rewritten + 1);
         let older = host.ledger[..kept].to_vec();
         let settings = agent_shell::settings(None);
         let now = host.clocks.now(self.t);
@@ -50,6 +51,7 @@ impl World {
         for entries in [&mut before.1, &mut after.1] {
             entries.retain(|entry| !matches!(entry, Entry::DrainOver { owner: DrainOwner::Hand, .. }));
         }
+        host.rewritten = summary.len();
         host.ledger = summary;
         if before != after && self.planted.agent.is_none() {
             let text =

@@ -106,6 +106,8 @@ pub(crate) struct Truth {
     pub(crate) kills: HashMap<TaskId, HashSet<SessionKey>>,
     /// Who might be killed, as ledgers had it.
     pub(crate) forcing: HashMap<TaskId, HashSet<SessionKey>>,
+    /// Targets that came later, under a drain.
+    pub(crate) added: HashSet<(TaskId, SessionKey)>,
     /// Everybody whom a task was to tell, whatever a ledger has forgotten since.
     pub(crate) told: HashMap<TaskId, HashSet<SessionKey>>,
     /// How many notices each session was shown.
@@ -144,6 +146,7 @@ impl Truth {
             effects: HashMap::new(),
             kills: HashMap::new(),
             forcing: HashMap::new(),
+            added: HashSet::new(),
             told: HashMap::new(),
             shown: HashMap::new(),
             unmatched: HashSet::new(),

@@ -69,6 +69,8 @@ impl Core {
             }
         }
         core.finished = books.finished.into_iter().collect();
+        // First the drains: a run that begins asks which of them are kept, and may begin another.
+        core.recover_drains(now, books.drains);
         for (id, (accepted_in, mut run)) in books.runs {
             if accepted_in != core.boot {
                 run.in_doubt = true;
@@ -81,7 +83,6 @@ impl Core {
             core.enqueue(now, id, run);
         }
         core.recover_safeguards(now, books.safeguards);
-        core.recover_drains(now, books.drains);
         core
     }
 
@@ -95,7 +96,6 @@ impl Core {
         if self.guarding.taken != Safeguards::default() {
             entries.push(Entry::Safeguarded { safeguards: self.guarding.taken.clone() });
         }
-        entries.extend(self.drains.entries(&self.boot));
         for (id, run) in &self.runs {
             entries.push(Entry::Accepted {
                 operation: id.operation,
@@ -116,6 +116,8 @@ impl Core {
                 entries.extend(self.drains.past_entries(*id, &run.guest));
             }
         }
+        // After the runs, which are to know that theirs were begun.
+        entries.extend(self.drains.entries(&self.boot));
         let pending: BTreeMap<TaskId, u64> = self
             .outbox
             .entries()

@@ -1,8 +1,8 @@
 //! Guests that refuse new logons: told first, told again, and always let go, whatever is killed meanwhile.
 
 use crate::bench::{Bench, REMAINING_MS, TIMEOUT_MS, cancel, error, id, listing, order};
-use curfew_agent_core::Event;
 use curfew_agent_core::call::{DrainReply, EndReply, Request, UndrainReply};
+use curfew_agent_core::{Entry, Event};
 use curfew_types::agent::{Order, Safeguards, SafeguardsMark};
 use curfew_types::{
     Drain, DrainAsk, DrainFor, DrainOwner, DrainState, DrainWish, Logoff, Outcome, Reason, StatusCode,
@@ -122,6 +122,30 @@ fn a_restart_does_not_lengthen_an_operations_drain() {
     assert_eq!(bench.drained(Ok(DrainReply::InForce)), HOUR_MS - 10_000);
     bench.list(Ok(listing(&["a"])));
     assert_eq!(bench.ends().0, "a");
+}
+
+#[test]
+fn a_task_that_begins_its_drain_as_the_agent_starts_drains_beside_what_is_kept() {
+    let mut bench = Bench::new();
+    bench.handle(set(HOUR_MS));
+    bench.drained(Ok(DrainReply::InForce));
+    bench.order(draining(DrainFor::Ms(2 * HOUR_MS)));
+    // The process dies after the order is on disk, and before the drain that the task began is.
+    let begun = bench.ledger.pop();
+    assert!(matches!(begun, Some(Entry::DrainBegun { .. })), "{begun:?}");
+    let mut bench = bench.restart(10);
+    assert_eq!(bench.drained(Ok(DrainReply::InForce)), 2 * HOUR_MS);
+    bench.handle(Event::Welcomed { epoch: 1, acknowledged: 0 });
+    assert_eq!(bench.drains.len(), 2, "{:?}", bench.drains);
+}
+
+#[test]
+fn a_rewritten_ledger_does_not_lengthen_an_operations_drain() {
+    let mut bench = Bench::new();
+    bench.order(draining(DrainFor::Ms(HOUR_MS)));
+    bench.pass(5_000);
+    let mut bench = Bench::recover(bench.core.summary(), bench.ms + 1_000, "boot-1");
+    assert_eq!(bench.drained(Ok(DrainReply::InForce)), HOUR_MS - 6_000);
 }
 
 #[test]
