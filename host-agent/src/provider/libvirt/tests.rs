@@ -144,8 +144,8 @@ async fn nothing_of_a_session_becomes_part_of_a_script() {
     let how = EndMode::Graceful { attempt: 0 };
     provider.end_session(&id, &key, how, OnlyIf::default(), BUDGET).await.expect("asked");
     let sent = virsh.written("sent");
-    let script = sent.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let script = script.filter(|request| request["arguments"]["path"] == "/bin/sh").last().expect("a script");
+    let mut requests = sent.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let script = requests.rfind(|request| request["arguments"]["path"] == "/bin/sh").expect("a script");
     let argv = script["arguments"]["arg"].as_array().expect("arguments");
     assert_eq!(argv.iter().filter(|argument| argument.as_str() == Some("$(reboot)")).count(), 1);
     assert!(!argv[1].as_str().expect("the text").contains("$(reboot)"));
