@@ -1,6 +1,8 @@
 //! Guests that refuse new logons for a while: what was asked for is written down, kept in force, and lifted when its
 //! time is over, whether or not a controller is there. Several drains of a guest are a set: the last one counts.
 
+mod books;
+
 use crate::call::{DrainOrder, DrainReply, Error, Request, UndrainReply};
 use crate::core::{Caller, Core, PlantedBug};
 use crate::ledger::Entry;
@@ -14,7 +16,10 @@ use curfew_types::{
     Drain, DrainAsk, DrainFor, DrainOwner, DrainState, DrainWish, GuestId, Mono, Now, Outcome, StatusCode,
     TaskId, Verdict, WallTime,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+
+pub(crate) use books::DrainBooks;
+use books::begun_entry;
 
 /// After how long a guest that refuses logons is told again: it may have been rebooted and have forgotten.
 const AGAIN_MS: u64 = 60_000;
@@ -71,38 +76,6 @@ pub(crate) struct Drains {
     pub(crate) untold: bool,
     /// Until then what the process before this one told a guest may still be carried out there.
     strays_until: Mono,
-}
-
-/// What the ledger says of drains.
-#[derive(Debug, Default)]
-pub(crate) struct DrainBooks {
-    /// The boot in which each was begun, beside it.
-    kept: BTreeMap<GuestId, BTreeMap<DrainOwner, (String, Kept)>>,
-    lifting: BTreeSet<GuestId>,
-}
-
-impl DrainBooks {
-    pub(crate) fn begun(&mut self, guest: GuestId, owner: DrainOwner, boot: String, kept: Kept) {
-        self.lifting.remove(&guest);
-        self.kept.entry(guest).or_default().insert(owner, (boot, kept));
-    }
-
-    pub(crate) fn over(&mut self, guest: GuestId, owner: DrainOwner) {
-        let kept = self.kept.entry(guest.clone()).or_default();
-        kept.remove(&owner);
-        if kept.is_empty() {
-            self.kept.remove(&guest);
-            self.lifting.insert(guest);
-        }
-    }
-
-    pub(crate) fn undrained(&mut self, guest: &GuestId) {
-        self.lifting.remove(guest);
-    }
-
-    fn is_empty(&self) -> bool {
-        self.kept.is_empty() && self.lifting.is_empty()
-    }
 }
 
 impl GuestDrains {
@@ -192,74 +165,12 @@ impl Drains {
         self.guests.values().filter_map(of).min().map(|at| (at, "a drain goes on or ends"))
     }
 
-    /// The drains as entries of a ledger.
-    pub(crate) fn entries(&self, boot: &str) -> Vec<Entry> {
-        let mut entries = Vec::new();
-        for (guest, drains) in &self.guests {
-            for (owner, kept) in &drains.kept {
-                entries.push(begun_entry(guest, *owner, boot, kept));
-            }
-            if drains.kept.is_empty() {
-                entries.push(Entry::DrainOver { guest: guest.clone(), owner: DrainOwner::Hand });
-            }
-        }
-        entries
-    }
-
-    /// That a run's drain was begun and is over, as entries of a ledger: the guest is told to take logons once more, unless
-    /// it has another drain.
-    pub(crate) fn past_entries(&self, id: TaskId, guest: &GuestId) -> [Entry; 2] {
-        let owner = DrainOwner::Operation(id.operation);
-        let (ends, until) = (Mono(0), WallTime(0));
-        let kept = Kept { ends, until, for_ms: 0, by: String::new(), reason: String::new() };
-        [begun_entry(guest, owner, "", &kept), Entry::DrainOver { guest: guest.clone(), owner }]
-    }
-
     fn count(&self) -> usize {
         self.guests.values().map(|drains| drains.kept.len()).sum()
     }
 }
 
-fn begun_entry(guest: &GuestId, owner: DrainOwner, boot: &str, kept: &Kept) -> Entry {
-    Entry::DrainBegun {
-        guest: guest.clone(),
-        owner,
-        boot: boot.to_owned(),
-        ends: kept.ends,
-        until: kept.until,
-        for_ms: kept.for_ms,
-        by: kept.by.clone(),
-        reason: kept.reason.clone(),
-    }
-}
-
 impl Core {
-    /// Goes on from what the ledger says: a drain of this boot ends when it was to end, one of an earlier boot by the wall
-    /// clock. What each guest was told last is not known, so each is told.
-    pub(crate) fn recover_drains(&mut self, now: Now, books: DrainBooks) {
-        if books.is_empty() {
-            return;
-        }
-        self.drains.strays_until = now.mono.plus(self.settings.call_max_ms);
-        for (guest, kept) in books.kept {
-            let mut drains = GuestDrains::new(now, DrainState::Pending);
-            for (owner, (boot, mut kept)) in kept {
-                if boot != self.boot {
-                    // A wall clock that was set back makes no drain longer than it was asked for.
-                    let left_ms = kept.until.remaining_from(now.wall).min(kept.for_ms);
-                    (kept.ends, kept.until) = (now.mono.plus(left_ms), now.wall.plus(left_ms));
-                    // From here on this boot's clock counts, also for the processes after this one.
-                    self.write(begun_entry(&guest, owner, &self.boot.clone(), &kept));
-                }
-                drains.kept.insert(owner, kept);
-            }
-            self.drains.guests.insert(guest, drains);
-        }
-        for guest in books.lifting {
-            self.drains.guests.insert(guest, GuestDrains::new(now, DrainState::Lifting));
-        }
-    }
-
     /// Somebody asks by hand.
     pub(crate) fn handle_drain_ask(&mut self, now: Now, ask: DrainAsk) {
         self.drains.untold = true;
