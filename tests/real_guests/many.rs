@@ -58,7 +58,8 @@ async fn log_off(count: usize) -> anyhow::Result<()> {
         assert_ended(&tasks, guest.name(), "SUCCEEDED", StatusCode::Ok.value());
         let counts = &tasks[guest.name()]["verdict"]["sessions"];
         assert_eq!((&counts["found"], &counts["ended"]), (&3.into(), &3.into()), "{}", tasks[guest.name()]);
-        terminal.shows("Off in 5 s", Duration::from_secs(1)).await?;
+        let screen = terminal.screen().await?;
+        ensure!(screen.contains("Off in 5 s"), "{} shows {screen:?}", guest.name());
         let left = guest.sessions().await?;
         ensure!(left.is_empty(), "{} still has {left:?}", guest.name());
     }
