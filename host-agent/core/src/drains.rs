@@ -53,6 +53,8 @@ pub(crate) struct Kept {
 pub(crate) struct GuestDrains {
     /// Empty: the guest is to take logons again.
     kept: BTreeMap<DrainOwner, Kept>,
+    /// The last one, while the guest is still to be let go; `None` where that is not known, and while there are others.
+    over: Option<(DrainOwner, Kept)>,
     state: DrainState,
     problem: String,
     /// What kept the guest from being told, if a run that waits for it must not wait longer.
@@ -82,6 +84,7 @@ impl GuestDrains {
     fn new(now: Now, state: DrainState) -> GuestDrains {
         GuestDrains {
             kept: BTreeMap::new(),
+            over: None,
             state,
             problem: String::new(),
             refusal: None,
@@ -150,10 +153,11 @@ impl Drains {
                 state: drains.state,
                 problem: cut(&drains.problem),
             };
-            let kept: Vec<Drain> = drains.kept.iter().map(shown).collect();
-            kept
+            let over = drains.over.iter().map(|(owner, kept)| (owner, kept));
+            let all: Vec<Drain> = drains.kept.iter().chain(over).map(shown).collect();
+            all
         };
-        self.guests.iter().flat_map(of).collect()
+        self.guests.iter().flat_map(of).take(DRAINS_MAX).collect()
     }
 
     pub(crate) fn timeout(&self) -> Option<(Mono, &'static str)> {
@@ -245,6 +249,7 @@ impl Core {
         let drains = self.drains.guests.entry(guest);
         let drains = drains.or_insert_with(|| GuestDrains::new(now, DrainState::Pending));
         drains.kept.insert(owner, kept);
+        drains.over = None;
         drains.changed(now);
         self.drains.untold = true;
         true
@@ -253,9 +258,9 @@ impl Core {
     fn end_drain(&mut self, now: Now, guest: &GuestId, owner: DrainOwner) {
         let Some(drains) = self.drains.guests.get_mut(guest) else { return };
         let before = drains.last().map(|kept| kept.ends);
-        if drains.kept.remove(&owner).is_none() {
-            return;
-        }
+        let Some(ended) = drains.kept.remove(&owner) else { return };
+        // It is told on until the guest is let go, so that nobody takes it for open before.
+        drains.over = drains.kept.is_empty().then_some((owner, ended));
         if drains.last().map(|kept| kept.ends) != before {
             drains.changed(now);
         }
@@ -416,7 +421,11 @@ impl Core {
             // A request of the process before this one may still close it again.
             Ok(_) if drains.told_at < strays_until => drains.next = strays_until,
             Ok(UndrainReply::Lifted | UndrainReply::SomebodyElses) => self.forget_drains(guest),
-            Err(error) => drains.failed(now, error),
+            Err(error) => {
+                let before = drains.problem.clone();
+                drains.failed(now, error);
+                self.drains.untold |= before != drains.problem;
+            }
         }
     }
 

@@ -4,14 +4,15 @@ use super::{Drains, GuestDrains, Kept};
 use crate::core::Core;
 use crate::ledger::Entry;
 use curfew_types::{DrainOwner, DrainState, GuestId, Mono, Now, TaskId, WallTime};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What the ledger says of drains.
 #[derive(Debug, Default)]
 pub(crate) struct DrainBooks {
     /// The boot in which each was begun, beside it.
     kept: BTreeMap<GuestId, BTreeMap<DrainOwner, (String, Kept)>>,
-    lifting: BTreeSet<GuestId>,
+    /// Guests that are still to be let go, with their last drain where it is known.
+    lifting: BTreeMap<GuestId, Option<(DrainOwner, Kept)>>,
 }
 
 impl DrainBooks {
@@ -22,10 +23,11 @@ impl DrainBooks {
 
     pub(crate) fn over(&mut self, guest: GuestId, owner: DrainOwner) {
         let kept = self.kept.entry(guest.clone()).or_default();
-        kept.remove(&owner);
+        let ended = kept.remove(&owner);
         if kept.is_empty() {
             self.kept.remove(&guest);
-            self.lifting.insert(guest);
+            let known = ended.map(|(_, kept)| (owner, kept)).filter(|(_, kept)| kept.for_ms > 0);
+            self.lifting.insert(guest, known);
         }
     }
 
@@ -47,7 +49,10 @@ impl Drains {
                 entries.push(begun_entry(guest, *owner, boot, kept));
             }
             if drains.kept.is_empty() {
-                entries.push(Entry::DrainOver { guest: guest.clone(), owner: DrainOwner::Hand });
+                let over = drains.over.as_ref();
+                entries.extend(over.map(|(owner, kept)| begun_entry(guest, *owner, boot, kept)));
+                let owner = over.map_or(DrainOwner::Hand, |(owner, _)| *owner);
+                entries.push(Entry::DrainOver { guest: guest.clone(), owner });
             }
         }
         entries
@@ -85,8 +90,9 @@ impl Core {
             }
             self.drains.guests.insert(guest, drains);
         }
-        for guest in books.lifting {
-            self.drains.guests.insert(guest, GuestDrains::new(now, DrainState::Lifting));
+        for (guest, over) in books.lifting {
+            let drains = GuestDrains { over, ..GuestDrains::new(now, DrainState::Lifting) };
+            self.drains.guests.insert(guest, drains);
         }
     }
 }

@@ -106,8 +106,13 @@ fn a_guest_that_cannot_be_told_to_take_logons_again_is_told_at_the_first_contact
     bench.drained(Ok(DrainReply::InForce));
     for code in [StatusCode::VmNotRunning, StatusCode::TimedOut, StatusCode::AdditionsNotAvail] {
         bench.undrained(Err(error(code)));
+        let told = told(&bench);
+        let lifting = (told[0].owner, told[0].state, told[0].problem.as_str());
+        assert_eq!(lifting, (DrainOwner::Hand, DrainState::Lifting, "the guest said no"));
     }
-    let mut bench = bench.restart(10);
+    let mut bench = Bench::recover(bench.core.summary(), bench.ms + 10, "boot-1");
+    bench.handle(Event::Welcomed { epoch: 1, acknowledged: 0 });
+    assert_eq!((told(&bench)[0].state, told(&bench)[0].by.as_str()), (DrainState::Lifting, "alice"));
     bench.undrained(Ok(UndrainReply::Lifted));
     // What the process before this one had asked may be carried out after that, so it is said once more.
     bench.undrained(Ok(UndrainReply::Lifted));
