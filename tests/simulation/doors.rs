@@ -5,7 +5,7 @@ use crate::agent_shell::Host;
 use crate::world::World;
 use curfew_agent_core::Entry;
 use curfew_agent_core::call::DrainOrder;
-use curfew_types::{Drain, DrainAsk, DrainFor, DrainOwner, DrainWish, GuestId};
+use curfew_types::{Drain, DrainAsk, DrainFor, DrainOwner, DrainState, DrainWish, GuestId};
 use std::collections::{BTreeMap, HashMap};
 
 /// How long a guest that answers may stand otherwise than its agent's ledger says: an agent says it again each minute,
@@ -134,7 +134,9 @@ impl World {
         for (guest, drains) in books {
             written.extend(drains.keys().map(|owner| (guest.clone(), *owner)));
         }
-        let mut told: Vec<_> = told.iter().map(|drain| (drain.guest.clone(), drain.owner)).collect();
+        // One that is over is told on until its guest is let go.
+        let kept = told.iter().filter(|drain| drain.state != DrainState::Lifting);
+        let mut told: Vec<_> = kept.map(|drain| (drain.guest.clone(), drain.owner)).collect();
         written.sort();
         told.sort();
         if told != written {
