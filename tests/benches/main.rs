@@ -1,26 +1,31 @@
-//! `cargo bench-fleet`: what a whole fleet costs, measured on this machine over real connections with mutual TLS.
+//! `cargo bench-fleet`: what a whole fleet costs beside the bare wire, measured on this machine over real connections with
+//! mutual TLS.
 //!
-//! Every figure is the median of several rounds, and each round checks that the store and the operation agree.
+//! Floor and Curfew take turns in one run; a figure is the median of the rounds, and after each round store, watchers
+//! and guests are asked whether they agree on every outcome.
 
-mod cancel;
-mod load;
+mod agreement;
+mod child;
+mod floor;
+mod report;
+mod rows;
+mod scene;
+mod subject;
+mod usage;
 
-use anyhow::Context as _;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use curfew_cli::terminal::Terminal;
-use curfew_tests::local::LocalFleet;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rows::{Row, Size};
+use scene::FleetArgs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Descriptors beside one for each connection.
-const SPARE_FILES: u64 = 1_000;
-
-/// Measures how long a whole fleet takes.
+/// Measures what a whole fleet costs, beside the bare wire.
 #[derive(Debug, Parser)]
 #[command(name = "cargo bench-fleet", bin_name = "cargo bench-fleet --")]
 struct Args {
     /// Hosts, each with an agent and a connection of its own.
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=18_000))]
     hosts: u32,
     /// Guests on each host.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
@@ -28,9 +33,30 @@ struct Args {
     /// Rounds; the median is told.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
-    /// For the processes that this one starts: which share of the agents they run, and where the controller is.
-    #[command(flatten)]
-    load: load::LoadArgs,
+    /// Only these rows.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    rows: Vec<Row>,
+    /// Also write the figures here, as JSON.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// A few hundred hosts and generous bounds: a guard against regressions by a factor.
+    #[arg(long)]
+    short: bool,
+    /// The role of a process that the bench starts.
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    #[command(hide = true)]
+    FloorServer(FleetArgs),
+    #[command(hide = true)]
+    FloorAgents(FleetArgs),
+    #[command(hide = true)]
+    Controller(FleetArgs),
+    #[command(hide = true)]
+    Agents(FleetArgs),
 }
 
 #[tokio::main]
@@ -39,8 +65,11 @@ async fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let mut terminal = Terminal::system();
-    let outcome = match args.load.asked() {
-        Some(load) => load.run(args.guests).await,
+    let outcome = match &args.role {
+        Some(Role::FloorServer(fleet)) => floor::server::run(fleet).await,
+        Some(Role::FloorAgents(fleet)) => floor::agents::run(fleet).await,
+        Some(Role::Controller(fleet)) => subject::controller::run(fleet).await,
+        Some(Role::Agents(fleet)) => subject::agents::run(fleet).await,
         None => measure(&args, &mut terminal).await,
     };
     match outcome {
@@ -52,31 +81,27 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn measure(args: &Args, terminal: &mut Terminal) -> anyhow::Result<()> {
-    raise_file_limit(u64::from(args.hosts) + SPARE_FILES)?;
-    let began = std::time::Instant::now();
-    let fleet = LocalFleet::start(curfew_controller_core::Settings::default()).await?;
-    let agents = load::start(&fleet, args.hosts, args.guests)?;
-    let guests = args.hosts as usize * args.guests as usize;
-    fleet.wait_until_attached(guests).await?;
-    let (hosts, attached) = (args.hosts, began.elapsed().as_secs_f64());
-    terminal.note(&format!("{hosts} agents with {guests} guests attached in {attached:.1} s"));
-    let mut rounds = Vec::new();
-    for _ in 0..args.rounds {
-        rounds.push(cancel::round(&fleet, guests as u64).await?);
+fn tell(terminal: &mut Terminal, figures: &[report::Figure]) -> anyhow::Result<()> {
+    for line in report::table(figures).lines() {
+        terminal.data(line)?;
     }
-    terminal.data(&cancel::medians(&rounds))?;
-    agents.stop().await?;
-    fleet.stop().await
+    Ok(())
 }
 
-/// Lets this process open `wanted` files; beyond the hard limit that takes a right that not every root has.
-fn raise_file_limit(wanted: u64) -> anyhow::Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= wanted) {
-        return Ok(());
+async fn measure(args: &Args, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let size = Size { hosts: args.hosts, guests: args.guests, rounds: args.rounds };
+    let rows: Vec<Row> = if args.rows.is_empty() { Row::ALL.to_vec() } else { args.rows.clone() };
+    let mut figures = Vec::new();
+    for row in rows {
+        terminal.note(&format!("-- {row:?}"));
+        let measured = Box::pin(row.measure(size)).await?;
+        tell(terminal, &measured)?;
+        figures.extend(measured);
     }
-    let maximum = limit.maximum.map(|maximum| maximum.max(wanted));
-    setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })
-        .with_context(|| format!("{wanted} open files are needed: raise the limit, or say --hosts with less"))
+    terminal.note("-- all of it");
+    tell(terminal, &figures)?;
+    if let Some(out) = &args.out {
+        std::fs::write(out, serde_json::to_string_pretty(&figures)?)?;
+    }
+    Ok(())
 }

@@ -286,6 +286,16 @@ impl Fleet {
 }
 
 impl Core {
+    /// How many hosts are connected.
+    pub fn connected_hosts(&self) -> usize {
+        self.fleet.hosts.values().filter(|host| host.session.is_some()).count()
+    }
+
+    /// How many guests are in inventories; one that several hosts claim counts once.
+    pub fn guest_count(&self) -> usize {
+        self.fleet.guest_count()
+    }
+
     /// Hosts after `after` by name that `keep` wants, at most `limit`.
     pub fn hosts(
         &self,

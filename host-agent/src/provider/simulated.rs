@@ -68,6 +68,13 @@ impl Simulated {
         })
     }
 
+    /// Lets the guests start over: everybody who was logged on at first is so again, as of now.
+    pub fn begin_anew(&self) {
+        let now_ms = self.now_ms();
+        let mut world = self.world();
+        *world = World::new(now_ms);
+    }
+
     fn now_ms(&self) -> u64 {
         let passed = u64::try_from(self.start.1.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.start.0.saturating_add(passed)

@@ -28,6 +28,9 @@ pub struct SimulatedConfig {
     /// How long a session takes to go after it was asked politely, in milliseconds.
     #[serde(default)]
     pub delay_ms: u64,
+    /// Up to how much longer it takes, in milliseconds: each session has its own time, decided by the seed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub delay_spread_ms: u64,
     /// Decides users, kinds and states of sessions; the same seed gives the same guests.
     #[serde(default)]
     pub seed: u64,
@@ -137,6 +140,10 @@ pub enum FaultKind {
     RebootsAfterMs(u64),
 }
 
+fn is_zero(ms: &u64) -> bool {
+    *ms == 0
+}
+
 fn one() -> u32 {
     1
 }
@@ -152,6 +159,7 @@ impl SimulatedConfig {
             guests,
             sessions_per_guest: one(),
             delay_ms: 0,
+            delay_spread_ms: 0,
             seed: 0,
             users: Vec::new(),
             name_prefix: prefix(),

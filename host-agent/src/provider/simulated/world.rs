@@ -231,7 +231,8 @@ impl World {
             at_ms: now_ms,
         });
         if !ignored {
-            let gone_ms = if forced { now_ms } else { now_ms.saturating_add(config.delay_ms) };
+            let delay_ms = if forced { 0 } else { session.delay_ms(config, it) };
+            let gone_ms = now_ms.saturating_add(delay_ms);
             session.gone_ms = Some(session.gone_ms.map_or(gone_ms, |sooner| sooner.min(gone_ms)));
             session.closing = true;
         }

@@ -129,6 +129,13 @@ impl SimulatedSession {
         SimulatedSession { number, user, began_us, gone_ms: None, closing: false, notices: 0 }
     }
 
+    /// How long it takes to go once it was asked politely, in milliseconds.
+    pub(super) fn delay_ms(&self, config: &SimulatedConfig, it: Moment) -> u64 {
+        // Other bits than those that decide what the session looks like.
+        let dice = self.dice(config, it) >> 20;
+        config.delay_ms.saturating_add(dice % config.delay_spread_ms.saturating_add(1))
+    }
+
     pub(super) fn shown(&self, config: &SimulatedConfig, it: Moment, boot: &str) -> Session {
         let dice = self.dice(config, it);
         let since_ms = self.began_us / 1000;

@@ -1,0 +1,120 @@
+//! A logoff of everybody: at once, or each session at its own time. From the call to the last outcome on disk.
+
+use super::Size;
+use crate::agreement;
+use crate::child::Ask;
+use crate::report::{Bound, Figure, Unit, median};
+use crate::scene::{Fleet, Kind, Scene};
+use crate::usage::monotonic_ns;
+use anyhow::{Context as _, ensure};
+use curfew_cli::client::Client;
+use curfew_proto::v1;
+use std::time::Instant;
+
+/// Within how long sessions go where they go as real ones do, in milliseconds.
+pub(super) const SPREAD_MS: u32 = 2_000;
+
+/// What one round of one side took, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Round {
+    /// From the call to the last outcome.
+    pub(super) wall: f64,
+    /// The server's CPU.
+    pub(super) cpu: f64,
+    /// From the call to the first question to a provider.
+    pub(super) first_call: f64,
+}
+
+/// Starts a logoff of every guest and waits until its last outcome is on disk; then asks whether all agree.
+pub(super) async fn log_off(fleet: &mut Fleet, client: &Client) -> anyhow::Result<Round> {
+    fleet.log_on().await?;
+    let usage = fleet.server.usage().await?;
+    let (began, began_ns) = (Instant::now(), monotonic_ns());
+    let id = start(client, v1::OperationSpec::default()).await?;
+    let wait = v1::WaitOperationRequest { operation_id: id.clone(), timeout: None };
+    let ended = client.operations().wait_operation(wait).await?.into_inner().operation;
+    let wall = began.elapsed().as_secs_f64();
+    let cpu = fleet.server.usage().await?.cpu_since(usage);
+    ensure!(
+        ended.is_some_and(|ended| ended.state() == v1::OperationState::Ended),
+        "the operation has not ended"
+    );
+    let truth = fleet.truth().await?;
+    let first_call = truth.first_call_ns.context("no provider was asked anything")?.saturating_sub(began_ns);
+    agreement::check(client, &id, truth).await?;
+    Ok(Round { wall, cpu, first_call: first_call as f64 / 1e9 })
+}
+
+/// Starts an operation on every guest.
+pub(super) async fn start(client: &Client, spec: v1::OperationSpec) -> anyhow::Result<String> {
+    let selection = Some(v1::Selection { all: true, ..v1::Selection::default() });
+    let spec = Some(v1::OperationSpec { selection, ..spec });
+    let request = v1::StartOperationRequest { spec, ..v1::StartOperationRequest::default() };
+    let started = client.operations().start_operation(request).await?.into_inner();
+    Ok(started.operation.context("an operation")?.id)
+}
+
+async fn floor_round(fleet: &mut Fleet) -> anyhow::Result<Round> {
+    let usage = fleet.server.usage().await?;
+    let began = Instant::now();
+    fleet.server.ask(Ask::Burst).await?;
+    let wall = began.elapsed().as_secs_f64();
+    Ok(Round { wall, cpu: fleet.server.usage().await?.cpu_since(usage), first_call: 0.0 })
+}
+
+/// Measures floor and Curfew in turns.
+pub(super) async fn measure(size: Size, spread_ms: u32) -> anyhow::Result<Vec<Figure>> {
+    let scene = Scene::new()?;
+    let mut args = scene.fleet("controller", size.hosts, size.guests)?;
+    args.spread_ms = spread_ms;
+    let mut floor = Fleet::start(Kind::Floor, args.clone()).await?;
+    floor.attach().await?;
+    let mut curfew = Fleet::start(Kind::Curfew, args).await?;
+    curfew.attach().await?;
+    let client = curfew.client().await?;
+    let (mut floors, mut curfews) = (Vec::new(), Vec::new());
+    // The first round of each warms up what is only made once.
+    for round in 0..=size.rounds {
+        let of_floor = floor_round(&mut floor).await?;
+        let of_curfew = log_off(&mut curfew, &client).await?;
+        tracing::info!(?of_floor, ?of_curfew, "round {round}");
+        if round > 0 {
+            floors.push(of_floor);
+            curfews.push(of_curfew);
+        }
+    }
+    let agents = |usage: Vec<crate::usage::Usage>| usage.iter().map(|usage| usage.cpu_ns).sum::<u64>();
+    tracing::info!(
+        floor_ms = agents(floor.agents_usage().await?) / 1_000_000,
+        curfew_ms = agents(curfew.agents_usage().await?) / 1_000_000,
+        "CPU of the agents since they began"
+    );
+    floor.stop().await?;
+    curfew.stop().await?;
+    Ok(figures(size, spread_ms, &floors, &curfews))
+}
+
+fn figures(size: Size, spread_ms: u32, floors: &[Round], curfews: &[Round]) -> Vec<Figure> {
+    let of = |rounds: &[Round], value: fn(&Round) -> f64| median(rounds.iter().map(value));
+    let figure = |row, what: &str, value: fn(&Round) -> f64, bound| Figure {
+        row,
+        what: format!("{}: {what}", size.tasks()),
+        unit: Unit::Seconds,
+        floor: Some(of(floors, value)),
+        curfew: of(curfews, value),
+        bound,
+        rounds: curfews.len(),
+    };
+    if spread_ms == 0 {
+        let row = "logoff of everybody at once";
+        return vec![
+            figure(row, "call to last outcome on disk", |round| round.wall, Bound::TimesTheFloor(1.5)),
+            figure(row, "CPU of the controller", |round| round.cpu, Bound::TimesTheFloor(2.0)),
+        ];
+    }
+    let row = "logoff, each session at its own time within 2 s";
+    vec![
+        figure(row, "call to last outcome on disk", |round| round.wall, Bound::None),
+        figure(row, "CPU of the controller", |round| round.cpu, Bound::TimesTheFloor(1.3)),
+    ]
+}

@@ -1,0 +1,122 @@
+//! Simulated guests that count for themselves what was done in them, so that nobody has to be believed.
+
+use crate::agreement::stamp;
+use crate::child::Truth;
+use crate::usage::monotonic_ns;
+use async_trait::async_trait;
+use curfew_agent::provider::simulated::Simulated;
+use curfew_agent::provider::{
+    DrainOrder, DrainReply, EndMode, EndReply, Error, Look, NoticeReply, Provider, SessionList, UndrainReply,
+};
+use curfew_types::{Guest, GuestId, OnlyIf, SessionKey};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What was done in the guests of one host since everybody logged on last.
+#[derive(Default)]
+pub(super) struct Book(Mutex<Entries>);
+
+#[derive(Default)]
+struct Entries {
+    ended: HashMap<GuestId, u32>,
+    first_call_ns: Option<u64>,
+}
+
+impl Book {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins anew.
+    pub(super) fn forget(&self) {
+        *self.entries() = Entries::default();
+    }
+
+    /// What was done.
+    pub(super) fn truth(&self) -> Truth {
+        let entries = self.entries();
+        let stamps = entries.ended.iter().map(|(guest, ended)| stamp(guest.as_str(), *ended));
+        Truth {
+            guests: entries.ended.len() as u64,
+            stamps: stamps.fold(0, u64::wrapping_add),
+            first_call_ns: entries.first_call_ns,
+        }
+    }
+}
+
+/// Simulated guests and their book.
+pub(super) struct Counted {
+    guests: Simulated,
+    book: Arc<Book>,
+}
+
+impl Counted {
+    pub(super) fn new(guests: Simulated, book: Arc<Book>) -> Counted {
+        Counted { guests, book }
+    }
+
+    /// Everybody logs on again.
+    pub(super) fn log_everybody_on(&self) {
+        self.guests.begin_anew();
+    }
+}
+
+#[async_trait]
+impl Provider for Counted {
+    fn name(&self) -> &'static str {
+        self.guests.name()
+    }
+
+    async fn discover(&self) -> Result<Vec<Guest>, Error> {
+        self.guests.discover().await
+    }
+
+    async fn list_sessions(
+        &self,
+        guest: &GuestId,
+        look: Look,
+        budget: Duration,
+    ) -> Result<SessionList, Error> {
+        self.book.entries().first_call_ns.get_or_insert_with(monotonic_ns);
+        self.guests.list_sessions(guest, look, budget).await
+    }
+
+    async fn notify(
+        &self,
+        guest: &GuestId,
+        sessions: &[SessionKey],
+        text: &str,
+        budget: Duration,
+    ) -> Result<Vec<NoticeReply>, Error> {
+        self.guests.notify(guest, sessions, text, budget).await
+    }
+
+    async fn end_session(
+        &self,
+        guest: &GuestId,
+        session: &SessionKey,
+        how: EndMode,
+        only_if: OnlyIf,
+        budget: Duration,
+    ) -> Result<EndReply, Error> {
+        let reply = self.guests.end_session(guest, session, how, only_if, budget).await?;
+        if reply == EndReply::Asked {
+            *self.book.entries().ended.entry(guest.clone()).or_default() += 1;
+        }
+        Ok(reply)
+    }
+
+    async fn drain(
+        &self,
+        guest: &GuestId,
+        order: &DrainOrder,
+        budget: Duration,
+    ) -> Result<DrainReply, Error> {
+        self.guests.drain(guest, order, budget).await
+    }
+
+    async fn undrain(&self, guest: &GuestId, budget: Duration) -> Result<UndrainReply, Error> {
+        self.guests.undrain(guest, budget).await
+    }
+}
