@@ -268,6 +268,7 @@ impl Driver {
                 }
             }
             self.core.handle(clock::now(), Event::Tick);
+            self.links.send_due();
             self.end_turn(replies).await?;
             if self.is_finishing {
                 return self.finish().await;
@@ -280,9 +281,10 @@ impl Driver {
             return STORE_RETRY;
         }
         let now = clock::now().mono;
-        let wake = self.core.poll_timeout().map(|(at, _)| at.since(now));
+        let wake = self.core.poll_timeout().map(|(at, _)| Duration::from_millis(at.since(now)));
+        let links = self.links.timeout().map(|at| at.saturating_duration_since(tokio::time::Instant::now()));
         // Without a timer nothing happens by itself; an hour costs nothing and needs no special case.
-        Duration::from_millis(wake.unwrap_or(3_600_000))
+        wake.into_iter().chain(links).min().unwrap_or(Duration::from_secs(3600))
     }
 
     fn take_request(&mut self, request: Request, replies: &mut Replies) {

@@ -119,6 +119,10 @@ impl Stream {
         let mut heartbeat = tokio::time::interval(self.heartbeat);
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut silent = 0;
+        // Made once: a burst brings many messages, and each would make them anew.
+        let closed = self.frames.closed();
+        let stopping = self.handle.stopping();
+        tokio::pin!(closed, stopping);
         loop {
             // The message arm may be cancelled: tonic keeps what was read of a message. Ticks hold nothing.
             tokio::select! {
@@ -141,8 +145,8 @@ impl Stream {
                         return Ok("the stream down to it is closed");
                     }
                 }
-                () = self.frames.closed() => return Ok("the stream down to it is closed"),
-                () = self.handle.stopping() => return Ok("the controller is shutting down"),
+                () = &mut closed => return Ok("the stream down to it is closed"),
+                () = &mut stopping => return Ok("the controller is shutting down"),
             }
         }
     }

@@ -166,7 +166,8 @@ fn identify(config: &EffectiveConfig) -> Result<(HostName, Dial), RunError> {
         (_, Identity::Agent(host)) => host,
         (_, other) => return Err(RunError::NotAnAgent(other)),
     };
-    let mut dial = Dial::new(&config.controller, credentials)?;
+    // Heartbeats go both ways on an agent's stream; pings beside them would only double what an idle fleet costs.
+    let mut dial = Dial::new(&config.controller, credentials)?.without_keepalive();
     if let Some(name) = &config.server_name {
         dial = dial.with_server_name(name)?;
     }

@@ -127,6 +127,7 @@ pub struct Dial {
     tls: TlsConnector,
     own_not_after: SystemTime,
     timeout: Duration,
+    keepalive: bool,
 }
 
 impl Dial {
@@ -145,6 +146,7 @@ impl Dial {
             port,
             own_not_after,
             timeout: CONNECT_TIMEOUT,
+            keepalive: true,
         })
     }
 
@@ -161,6 +163,13 @@ impl Dial {
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Dial {
         self.timeout = timeout;
+        self
+    }
+
+    /// Asks for no signs of life by itself: for those whose protocol has heartbeats of its own both ways.
+    #[must_use]
+    pub fn without_keepalive(mut self) -> Dial {
+        self.keepalive = false;
         self
     }
 
@@ -258,10 +267,14 @@ impl Dial {
         let origin = Uri::try_from(format!("https://{authority}"))
             .map_err(|_| DialError::Endpoint { text: self.endpoint.clone(), why: "it is no URI" })?;
         let endpoint = Endpoint::from_shared(format!("http://{authority}")).map_err(unusable)?;
-        Ok(endpoint
+        let endpoint = endpoint
             .user_agent(concat!("curfew/", env!("CARGO_PKG_VERSION")))
             .map_err(unusable)?
-            .origin(origin)
+            .origin(origin);
+        if !self.keepalive {
+            return Ok(endpoint);
+        }
+        Ok(endpoint
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true))

@@ -19,6 +19,11 @@ use rows::{Row, Size};
 use scene::FleetArgs;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tikv_jemallocator::Jemalloc;
+
+/// As the controller has it; the floor has it, too.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Measures what a whole fleet costs, beside the bare wire.
 #[derive(Debug, Parser)]

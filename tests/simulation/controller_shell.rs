@@ -96,7 +96,9 @@ impl World {
         }
         let (approval, planted) = (self.plan.approval, self.planted.controller);
         let boot = self.controller.clocks.boot;
-        let settings = Settings { heartbeat_ms: HEARTBEAT_MS, boot, approval, planted };
+        // Most runs start an operation in several slices.
+        let start_at_a_time = u32::try_from(self.plan.seed % 5 + 1).unwrap_or(1);
+        let settings = Settings { heartbeat_ms: HEARTBEAT_MS, boot, approval, start_at_a_time, planted };
         let controller = &mut self.controller;
         if controller.store_is_away {
             // It does not start without its store.

@@ -13,6 +13,11 @@ impl World {
     /// Checked after a turn, before its records are stored: the core's own views tell what it has decided.
     pub(crate) fn check_nothing_idles(&mut self) {
         let Some(core) = self.controller.core.as_ref().filter(|core| !core.store_is_away()) else { return };
+        // A core that asks to be woken at once has more to start: the rest of a slice.
+        let now = self.controller.clocks.now(self.t).mono;
+        if core.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            return;
+        }
         // What was written a moment ago is not in the model yet.
         if core.frozen().is_some() || self.model.frozen {
             return;

@@ -201,8 +201,9 @@ impl Core {
         let Some(operation) = self.operations.get(&id) else { return Vec::new() };
         let known: HashSet<&GuestId> =
             operation.tasks.iter().filter(|task| task.wave != NO_WAVE).map(|task| &task.guest).collect();
-        let new = plan.guests.iter().filter(|guest| guest.left_out.is_none() && !known.contains(&guest.id));
-        new.map(|guest| guest.name.clone()).collect()
+        let new =
+            plan.guests.iter().filter(|guest| guest.left_out.is_none() && !known.contains(&guest.guest.id));
+        new.map(|planned| planned.guest.name.clone()).collect()
     }
 
     fn has_outcomes(&self, id: OperationId) -> bool {
@@ -255,7 +256,7 @@ impl Core {
         let left_out: HashMap<&GuestId, &Verdict> = plan
             .into_iter()
             .flat_map(|plan| &plan.guests)
-            .filter_map(|guest| Some((&guest.id, guest.left_out.as_ref()?)))
+            .filter_map(|planned| Some((&planned.guest.id, planned.left_out.as_deref()?)))
             .collect();
         let tasks = (0..).zip(&operation.tasks);
         let gone = || {

@@ -23,13 +23,22 @@ pub struct Settings {
     pub boot: u64,
     /// Which operations a second person has to approve.
     pub approval: ApprovalRule,
+    /// Most tasks of an operation that start in one turn: small enough that its orders go out while the rest is still
+    /// being started, large enough that a turn's commit is small beside it. At least 1.
+    pub start_at_a_time: u32,
     /// A known bug to plant; honoured only where the feature `planted-bugs` is compiled in.
     pub planted: Option<PlantedBug>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { heartbeat_ms: 15_000, boot: 0, approval: ApprovalRule::default(), planted: None }
+        Settings {
+            heartbeat_ms: 15_000,
+            boot: 0,
+            approval: ApprovalRule::default(),
+            start_at_a_time: 4_096,
+            planted: None,
+        }
     }
 }
 

@@ -8,9 +8,10 @@ use crate::record::Record;
 use crate::timer::Timer;
 use curfew_types::agent::{Cancel, Order, OrderedTask};
 use curfew_types::{
-    GuestId, Mono, Now, OperationId, OperationState, Outcome, Reason, Stage, StatusCode, TaskId, Verdict,
+    Budgets, GuestId, Mono, Now, OperationId, OperationState, Outcome, Reason, Stage, StatusCode, TaskId,
+    Verdict,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Time an order may take on top of the grace and of its two task timeouts (one to find the guest ready, one from the act
 /// moment): delivery, the ledger's disk, and the last look.
@@ -48,15 +49,52 @@ impl Core {
         if self.starts_nothing() {
             return;
         }
-        let mut batches: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        while let Some((place, index)) = self.next_queued(now, id) {
-            if self.take_guest(id, place, index) {
-                batches.entry(place).or_default().push(index);
+        let mut room = self.settings.start_at_a_time;
+        if self.starts_by_hosts(id) {
+            while room > 0
+                && let Some((place, tasks)) = self.next_host(now, id)
+            {
+                room = room.saturating_sub(u32::try_from(tasks.len()).unwrap_or(u32::MAX));
+                let tasks = tasks.into_iter().filter(|index| self.take_guest(id, place, *index)).collect();
+                self.hand_over(now, id, place, tasks);
+            }
+        } else {
+            let mut batches: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+            while room > 0
+                && let Some((place, index)) = self.next_queued(now, id)
+            {
+                room -= 1;
+                if self.take_guest(id, place, index) {
+                    batches.entry(place).or_default().push(index);
+                }
+            }
+            for (place, tasks) in batches {
+                self.hand_over(now, id, place, tasks);
             }
         }
-        for (place, tasks) in batches {
-            self.hand_over(now, id, place, tasks);
+        if room == 0 {
+            // The rest has its turn next: what was started goes out first, and reports come in between.
+            self.timers.set(now.mono, Timer::GoOn { operation: id });
         }
+    }
+
+    /// Whether neither a limit nor a budget has to be looked at between two tasks.
+    fn starts_by_hosts(&self, id: OperationId) -> bool {
+        let Some(operation) = self.operations.get(&id) else { return false };
+        operation.lanes.have_no_limits() && operation.standing.budgets == Budgets::default()
+    }
+
+    /// The next host in turn, with all that waits for it, if its operation may start any.
+    fn next_host(&mut self, now: Now, id: OperationId) -> Option<(u32, VecDeque<u32>)> {
+        let operation = self.operations.get_mut(&id)?;
+        if operation.state != OperationState::Running || now.mono >= operation.deadline {
+            return None;
+        }
+        let (fleet, hosts) = (&self.fleet, &operation.hosts);
+        let (place, mut tasks) =
+            operation.lanes.next_lane(|place| fleet.is_connected(&hosts[place as usize].name))?;
+        tasks.retain(|index| operation.tasks[*index as usize].stage == Stage::Queued);
+        Some((place, tasks))
     }
 
     /// The next task in turn, if its operation may start any. The caller must start it, finish it, or park it.
@@ -91,7 +129,10 @@ impl Core {
             self.finish(task, verdict);
             return false;
         }
-        let refusal = match self.fleet.owner(&guest) {
+        // While nothing has moved since the plan, the guest is where the plan found it.
+        let stayed = operation.planned_at == self.fleet.moves();
+        let owner = if stayed { Owner::Host(host) } else { self.fleet.owner(&guest) };
+        let refusal = match owner {
             Owner::Host(owner) if owner == host => None,
             // The inventory has forgotten it: the agent's own word decides.
             Owner::Nobody => None,
@@ -115,6 +156,9 @@ impl Core {
     }
 
     fn hand_over(&mut self, now: Now, id: OperationId, place: u32, tasks: Vec<u32>) {
+        if tasks.is_empty() {
+            return;
+        }
         self.mark_handed(now, id, place, tasks.clone());
         self.send_orders(now, id, place, &tasks);
         self.repeat_later(now, id, place);

@@ -16,7 +16,7 @@ impl Core {
                 Timer::Repeat { operation, host } => self.repeat_due(now, operation, host),
                 Timer::Deadline { operation } => self.deadline(operation),
                 Timer::Forget { operation } => self.forget(operation),
-                Timer::NextWave { operation } => self.touch(operation),
+                Timer::NextWave { operation } | Timer::GoOn { operation } => self.touch(operation),
                 Timer::Approval { operation } => self.approval_over(now, operation),
                 Timer::HoldsOver => self.release_expired(now),
             }

@@ -11,7 +11,7 @@ use crate::record::{Record, RecoveredHost};
 use curfew_types::agent::{LedgerMark, SafeguardsMark};
 use curfew_types::label::{self, LABELS_MAX, Labels};
 use curfew_types::{Guest, GuestId, HostName, Now, PowerState, WallTime};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Most guests of one host: several times the largest hypervisor's limit.
@@ -25,6 +25,10 @@ pub(crate) struct Fleet {
     pub(crate) guest_labels: HashMap<GuestId, Labels>,
     /// Which hosts have a guest in their inventory.
     claims: HashMap<GuestId, Vec<HostName>>,
+    /// The guests that several hosts have in their inventories: seldom any.
+    contested: HashSet<GuestId>,
+    /// Grows with every change of which host a guest belongs to: while it stands, nothing has moved.
+    moves: u64,
 }
 
 /// A host as the core knows it.
@@ -175,6 +179,12 @@ impl Fleet {
             let claims = self.claims.entry(guest.id.clone()).or_default();
             if !claims.contains(name) {
                 claims.push(name.clone());
+                self.moves += 1;
+            }
+            if claims.len() > 1 {
+                // Whom it belongs to hangs on who runs it, which this may change.
+                self.contested.insert(guest.id.clone());
+                self.moves += 1;
             }
             host.guests.insert(guest.id.clone(), Arc::new(guest));
         }
@@ -188,6 +198,10 @@ impl Fleet {
             }
             if let Some(claims) = self.claims.get_mut(id) {
                 claims.retain(|claimant| claimant != name);
+                self.moves += 1;
+                if claims.len() <= 1 {
+                    self.contested.remove(id);
+                }
                 if claims.is_empty() {
                     self.claims.remove(id);
                 }
@@ -219,6 +233,16 @@ impl Fleet {
             [only] => Owner::Host(only),
             _ => Owner::Conflict(running),
         }
+    }
+
+    /// The same for a guest that is in this host's inventory, without looking far as long as no other host has it.
+    pub(crate) fn owner_of_listed<'a>(&'a self, name: &'a HostName, guest: &GuestId) -> Owner<'a> {
+        if self.contested.contains(guest) { self.owner(guest) } else { Owner::Host(name) }
+    }
+
+    /// A number that stays the same as long as every guest belongs to the host that it belongs to.
+    pub(crate) fn moves(&self) -> u64 {
+        self.moves
     }
 
     /// Looks a selector's key up for a guest: its own labels, then its host's, then the well-known ones.

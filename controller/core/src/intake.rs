@@ -2,7 +2,7 @@
 
 use crate::action::{Action, Frame};
 use crate::core::{Core, PlantedBug};
-use crate::operation::Recall;
+use crate::operation::{Recall, Task};
 use crate::record::Record;
 use curfew_types::agent::{Finding, Report, TaskProgress};
 use curfew_types::{HostName, NotRunning, Now, Outcome, Reason, Stage, StatusCode, TaskId, Verdict};
@@ -62,8 +62,7 @@ impl Core {
     /// Moves a task forward; it never goes back, and only its own host may speak of it.
     pub(crate) fn take_progress(&mut self, now: Now, name: &HostName, progress: &TaskProgress) {
         let Some(operation) = self.operations.get(&progress.operation) else { return };
-        let place = operation.place_of(name);
-        let Some(task) = operation.task(progress.index).filter(|task| Some(task.host) == place) else {
+        let Some(task) = operation.task(progress.index).filter(|task| operation.is_on(task, name)) else {
             return;
         };
         // What was seen last counts, but an agent that asks once more whether sessions end does not go back for that.
@@ -103,9 +102,8 @@ impl Core {
             });
             return Ok(());
         };
-        let place = operation.place_of(name);
-        let Some(task) = operation.task(index).filter(|task| Some(task.host) == place && task.guest == guest)
-        else {
+        let is_its_own = |task: &&Task| task.guest == guest && operation.is_on(task, name);
+        let Some(task) = operation.task(index).filter(is_its_own) else {
             return Err(Foreign(format!(
                 "reported guest {guest} of task {id}/{index}, which is not its own"
             )));

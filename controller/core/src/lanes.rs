@@ -67,6 +67,13 @@ impl Lanes {
     pub(crate) fn add_host(&mut self, known: &mut HashMap<String, u32>, guests: Vec<Values>) -> Vec<u32> {
         let host = number(self.of_host.len());
         let first = number(self.lanes.len());
+        if guests.iter().all(Vec::is_empty) {
+            let queue = VecDeque::with_capacity(guests.len());
+            self.lanes.push(Lane { host, groups: Vec::new(), queue, in_ready: false, parked: false });
+            self.of_host.push(first..first + 1);
+            self.hosts.push(Count::default());
+            return vec![first; guests.len()];
+        }
         let mut lanes: HashMap<Vec<u32>, u32> = HashMap::new();
         let mut lane_of = Vec::with_capacity(guests.len());
         for values in guests {
@@ -158,6 +165,24 @@ impl Lanes {
             let task = entry.queue.pop_front()?;
             self.make_ready(lane);
             return Some((host, task));
+        }
+        None
+    }
+
+    /// Whether nothing but its queues decides what may start.
+    pub(crate) fn have_no_limits(&self) -> bool {
+        self.limits.in_flight.is_none() && self.limits.per_host.is_none() && self.groups.is_empty()
+    }
+
+    /// The tasks of the lane whose turn it is, all at once, with their host: where there are no limits, turns are taken
+    /// by hosts. The caller must start or finish each.
+    pub(crate) fn next_lane(&mut self, is_connected: impl Fn(u32) -> bool) -> Option<(u32, VecDeque<u32>)> {
+        while let Some(lane) = self.ready.pop_front() {
+            let entry = &mut self.lanes[lane as usize];
+            entry.in_ready = false;
+            if is_connected(entry.host) && !entry.queue.is_empty() {
+                return Some((entry.host, std::mem::take(&mut entry.queue)));
+            }
         }
         None
     }

@@ -38,6 +38,18 @@ impl Core {
         recall: Recall,
         verdict: Verdict,
     ) -> Verdict {
+        // What can mean that the guest is elsewhere; of everything else nothing is looked up.
+        let tells_of_a_move = matches!(
+            (verdict.outcome, verdict.reason),
+            (Outcome::Cancelled, _)
+                | (Outcome::Refused, Reason::GuestUnknown | Reason::NotRunning | Reason::AgentUnavailable)
+                | (Outcome::Succeeded, Reason::GuestStopped)
+                | (Outcome::Failed, Reason::Unverified | Reason::Moved)
+                | (Outcome::TimedOut, Reason::GuestSilent)
+        );
+        if !tells_of_a_move {
+            return verdict;
+        }
         let other = self.fleet.moved_to(guest, name);
         // One that was taken back for it has moved, even if it is back by now.
         if other.is_none() && recall != Recall::Moved {

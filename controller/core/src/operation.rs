@@ -53,6 +53,8 @@ pub(crate) struct Operation {
     pub(crate) ended_well: u64,
     pub(crate) late_findings: u64,
     pub(crate) revision: u64,
+    /// [`crate::fleet::Fleet::moves`] when its guests were looked up: as long as that stands, they are where they were.
+    pub(crate) planned_at: u64,
     changes: ChangeLog,
 }
 
@@ -108,12 +110,12 @@ pub(crate) struct Task {
 }
 
 impl Operation {
-    /// The operation as it started, every task queued. `values` tells a guest's values of the limited labels.
+    /// The operation as it started, every task queued, with its revision and [`Operation::planned_at`]. `values` tells a guest's values of the limited labels.
     pub(crate) fn new(
         started: &Started,
         since: Mono,
         deadline: Mono,
-        first_revision: u64,
+        (first_revision, planned_at): (u64, u64),
         values: impl Fn(&HostName, &TargetGuest) -> Values,
     ) -> Operation {
         let total = started.task_count();
@@ -192,6 +194,7 @@ impl Operation {
             ended_well: 0,
             late_findings: 0,
             revision: first_revision,
+            planned_at,
             changes: ChangeLog::default(),
         }
     }
@@ -252,6 +255,11 @@ impl Operation {
     pub(crate) fn place_of(&self, name: &HostName) -> Option<u32> {
         let place = self.hosts.binary_search_by(|host| host.name.cmp(name)).ok()?;
         u32::try_from(place).ok()
+    }
+
+    /// Whether a task of it is this host's.
+    pub(crate) fn is_on(&self, task: &Task, name: &HostName) -> bool {
+        self.hosts.get(task.host as usize).is_some_and(|host| host.name == *name)
     }
 
     /// Whether every task has its outcome.

@@ -47,6 +47,8 @@ impl Core {
         let deadline = now.mono.plus(remaining);
         let mut operation = self.build_operation(&row.started, now.mono, deadline, self.epoch << 32);
         operation.late_findings = row.late_findings;
+        // Its guests were looked up in another process's fleet: each is looked up again.
+        operation.planned_at = u64::MAX;
         for (index, until) in row.handed {
             let life = remaining + self.settings.heartbeat_ms;
             let left = until.remaining_from(framed).min(life);

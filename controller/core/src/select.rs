@@ -10,7 +10,9 @@ use curfew_types::{
     Guest, GuestId, HostName, NotRunning, OperationSpec, Outcome, PowerState, Reason, Selection, StatusCode,
     Verdict, Violation,
 };
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// What an operation would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,16 +32,14 @@ pub struct Plan {
 /// One selected guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedGuest {
-    /// Its identity.
-    pub id: GuestId,
-    /// Its name.
-    pub name: String,
+    /// As its agent says.
+    pub guest: Arc<Guest>,
     /// Its host.
     pub host: HostName,
     /// How its task ends at once, for a guest that is left out.
-    pub left_out: Option<Verdict>,
+    pub left_out: Option<Box<Verdict>>,
     /// What to know of it, in words; empty when there is nothing to say.
-    pub note: String,
+    pub note: Cow<'static, str>,
     /// Its wave, from 0; drawn only where a seed is given.
     pub wave: u8,
 }
@@ -65,9 +65,10 @@ pub(crate) fn guests(
         check_known(fleet, selection)?;
     }
     let ids: HashSet<&GuestId> = selection.guest_ids.iter().collect();
-    let mut guests = Vec::new();
+    let mut guests = Vec::with_capacity(if selection.all { fleet.guest_count() } else { 0 });
+    let options: Vec<&'static str> = guard.capabilities_for(&spec.logoff).collect();
     for (name, host, guest) in fleet.guests() {
-        let owner = fleet.owner(&guest.id);
+        let owner = fleet.owner_of_listed(name, &guest.id);
         let listed_here = match &owner {
             Owner::Host(owner) => *owner == name,
             // A guest in conflict is listed once, under the first of its hosts.
@@ -76,15 +77,8 @@ pub(crate) fn guests(
         };
         let is_candidate = only.is_none_or(|only| only.contains(&guest.id));
         if listed_here && is_candidate && is_selected(fleet, selection, &ids, name, host, guest) {
-            let (left_out, note) = fate(spec, guard, &owner, host, guest);
-            guests.push(PlannedGuest {
-                id: guest.id.clone(),
-                name: guest.name.clone(),
-                host: name.clone(),
-                left_out,
-                note,
-                wave: 0,
-            });
+            let (left_out, note) = fate(spec, guard, &options, &owner, host, guest);
+            guests.push(PlannedGuest { guest: guest.clone(), host: name.clone(), left_out, note, wave: 0 });
         }
     }
     if guests.is_empty() {
@@ -178,10 +172,11 @@ fn is_selected(
 fn fate(
     spec: &OperationSpec,
     guard: &Guard,
+    options: &[&'static str],
     owner: &Owner<'_>,
     host: &Host,
     guest: &Guest,
-) -> (Option<Verdict>, String) {
+) -> (Option<Box<Verdict>>, Cow<'static, str>) {
     let excluded =
         |glob: &curfew_types::glob::Glob| glob.matches(&guest.name) || glob.matches(guest.id.as_str());
     if spec.selection.exclude.iter().any(excluded) {
@@ -194,7 +189,7 @@ fn fate(
     }
     if let Some(verdict) = guard.verdict(&guest.id) {
         let why = verdict.message.clone();
-        return (Some(verdict), why);
+        return (Some(Box::new(verdict)), why.into());
     }
     if let Owner::Conflict(hosts) = owner {
         let hosts: Vec<&str> = hosts.iter().map(|host| host.as_str()).collect();
@@ -202,7 +197,7 @@ fn fate(
         return left_out(Outcome::Refused, StatusCode::Unexpected, Reason::Conflict, why);
     }
     match (guest.power, spec.not_running) {
-        (PowerState::Running | PowerState::Unknown, _) => (None, note(spec, guard, host)),
+        (PowerState::Running | PowerState::Unknown, _) => (None, note(options, host)),
         // Its users are still logged on, in memory: leaving it out silently would call a full guest empty.
         (PowerState::Paused, _) => left_out(
             Outcome::Refused,
@@ -226,16 +221,21 @@ fn fate(
 }
 
 /// What to know of a guest that is in: whether its agent can be reached, and whether it would take the order.
-fn note(spec: &OperationSpec, guard: &Guard, host: &Host) -> String {
-    let lacks = host.lacks(guard.capabilities_for(&spec.logoff));
+fn note(options: &[&'static str], host: &Host) -> Cow<'static, str> {
+    let lacks = host.lacks(options.iter().copied());
     if !lacks.is_empty() {
-        return format!("its agent does not know {} and will refuse; upgrade it", lacks.join(", "));
+        return format!("its agent does not know {} and will refuse; upgrade it", lacks.join(", ")).into();
     }
-    if host.session.is_some() { String::new() } else { "its host is not connected".into() }
+    if host.session.is_some() { "".into() } else { "its host is not connected".into() }
 }
 
-fn left_out(outcome: Outcome, code: StatusCode, reason: Reason, why: String) -> (Option<Verdict>, String) {
-    (Some(Verdict::new(outcome, code, reason, why.clone())), why)
+fn left_out(
+    outcome: Outcome,
+    code: StatusCode,
+    reason: Reason,
+    why: String,
+) -> (Option<Box<Verdict>>, Cow<'static, str>) {
+    (Some(Box::new(Verdict::new(outcome, code, reason, why.clone()))), why.into())
 }
 
 /// FNV-1a over hosts, ids and whether each guest is in: stable across versions and machines.
@@ -244,7 +244,7 @@ pub(crate) fn digest(guests: &[PlannedGuest]) -> u64 {
     for guest in guests {
         digest.write(guest.host.as_str().as_bytes());
         digest.write(&[0]);
-        digest.write(guest.id.as_str().as_bytes());
+        digest.write(guest.guest.id.as_str().as_bytes());
         digest.write(&[u8::from(guest.left_out.is_none())]);
     }
     digest.finish()

@@ -161,6 +161,7 @@ impl Core {
         let id = started.id;
         let deadline = now.mono.plus(started.spec.deadline_ms);
         let operation = self.build_operation(&started, now.mono, deadline, self.epoch << 32);
+        self.busy.reserve(operation.tasks.len());
         self.operations.insert(id, operation);
         self.timers.set(deadline, Timer::Deadline { operation: id });
         if plan.needs_approval {
@@ -175,7 +176,7 @@ impl Core {
             self.record(Record::Started(Box::new(started)));
             for (index, guest) in (0..).zip(plan.guests) {
                 if let Some(verdict) = guest.left_out {
-                    self.finish(TaskId { operation: id, index }, verdict);
+                    self.finish(TaskId { operation: id, index }, *verdict);
                 }
             }
             self.make_hosts_ready(now, id);
@@ -194,7 +195,8 @@ impl Core {
     ) -> Operation {
         let no_spread = self.planted(PlantedBug::IgnoresSpread);
         let spread = if no_spread { &[] } else { started.spec.rollout.spread.as_slice() };
-        Operation::new(started, since, deadline, revision, |host, target| {
+        let moves = self.fleet.moves();
+        Operation::new(started, since, deadline, (revision, moves), |host, target| {
             let value = |limit: &Spread| {
                 let value = self.fleet.hosts.get(host).and_then(|entry| {
                     let guest = entry.guests.get(&target.id)?;
@@ -230,7 +232,8 @@ impl Core {
 pub(crate) fn targets_by_host(plan: &Plan) -> Vec<TargetHost> {
     let mut hosts: Vec<TargetHost> = Vec::new();
     for (index, planned) in (0..).zip(&plan.guests) {
-        let guest = TargetGuest { id: planned.id.clone(), name: planned.name.clone(), wave: planned.wave };
+        let (id, name) = (planned.guest.id.clone(), planned.guest.name.clone());
+        let guest = TargetGuest { id, name, wave: planned.wave };
         match hosts.last_mut().filter(|last| last.host == planned.host) {
             Some(last) => last.guests.push(guest),
             None => hosts.push(TargetHost { host: planned.host.clone(), first: index, guests: vec![guest] }),

@@ -23,6 +23,8 @@ pub(crate) enum Timer {
     Approval { operation: OperationId },
     /// A hold may be over.
     HoldsOver,
+    /// More of an operation may start.
+    GoOn { operation: OperationId },
 }
 
 impl Timer {
@@ -37,6 +39,7 @@ impl Timer {
             Timer::NextWave { .. } => "pause between waves over",
             Timer::Approval { .. } => "approval over",
             Timer::HoldsOver => "a hold over",
+            Timer::GoOn { .. } => "more to start",
         }
     }
 }

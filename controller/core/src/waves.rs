@@ -25,7 +25,10 @@ pub(crate) fn draw(guests: &mut [PlannedGuest], rollout: &Rollout, seed: Option<
     }
     let ends = rollout::wave_ends(&rollout.waves, included.len() as u64);
     if let Some(seed) = seed.filter(|_| ends.len() > 1) {
-        included.sort_by_cached_key(|guest| (rollout::draw(seed, &guest.id), guest.id.clone()));
+        included.sort_by_cached_key(|planned| {
+            let id = &planned.guest.id;
+            (rollout::draw(seed, id), id.clone())
+        });
         for (place, guest) in (0_u64..).zip(included) {
             let wave = ends.partition_point(|end| *end <= place);
             guest.wave = u8::try_from(wave).unwrap_or(NO_WAVE - 1);

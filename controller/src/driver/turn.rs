@@ -4,7 +4,7 @@ use super::Reply;
 use super::links::{Down, Links, on_the_wire};
 use crate::kill_point::KillPoint;
 use curfew_controller_core::record::Record;
-use curfew_controller_core::{Action, Core};
+use curfew_controller_core::{Action, Core, Frame};
 use curfew_types::{HostName, OperationId};
 
 /// What is waited for during a turn.
@@ -24,6 +24,8 @@ pub(super) struct Turn {
     /// Attachments that are welcomed before anything else goes down their streams.
     welcomes: Vec<Reply>,
     sends: Vec<Send>,
+    /// Host, attachment, and up to where its findings are stored.
+    acknowledgements: Vec<(HostName, u64, u64)>,
     disconnects: Vec<(HostName, u64, String)>,
     replies: Vec<(bool, Reply)>,
 }
@@ -44,8 +46,11 @@ impl Turn {
             match action {
                 Action::Record(record) => turn.records.push(record),
                 Action::Publish(operation) => turn.published.push(operation),
+                Action::Send { host, session, frame: Frame::Acknowledge(sequence), urgent: false } => {
+                    turn.acknowledgements.push((host, session, sequence));
+                }
                 Action::Send { host, session, frame, urgent } => {
-                    let is_order = matches!(frame, curfew_controller_core::Frame::Order(_));
+                    let is_order = matches!(frame, Frame::Order(_));
                     turn.sends.push(Send { host, session, frame: Ok(on_the_wire(frame)), urgent, is_order });
                 }
                 Action::Disconnect { host, session, why } => turn.disconnects.push((host, session, why)),
@@ -105,6 +110,9 @@ impl Turn {
         for send in self.sends {
             orders |= send.is_order;
             links.send(&send.host, send.session, send.frame);
+        }
+        for (host, session, sequence) in self.acknowledgements {
+            links.acknowledge(&host, session, sequence);
         }
         if orders {
             KillPoint::AfterOrdersSent.reach();

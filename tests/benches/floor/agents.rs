@@ -41,7 +41,8 @@ pub(crate) async fn run(args: &FleetArgs) -> anyhow::Result<()> {
     let mut agents = Vec::new();
     for number in args.first_host..=args.last_host {
         let host = format!("host-{number}");
-        let dial = dial(&authority, &args.endpoint(), &authority.issue_agent(&host.parse()?)?)?;
+        let dial =
+            dial(&authority, &args.endpoint(), &authority.issue_agent(&host.parse()?)?)?.without_keepalive();
         let attached = Arc::clone(&attached);
         agents.push(Agent { host, dial, guests: args.guests, spread_ms: args.spread_ms, attached });
     }

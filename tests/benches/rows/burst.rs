@@ -9,10 +9,13 @@ use crate::usage::monotonic_ns;
 use anyhow::{Context as _, ensure};
 use curfew_cli::client::Client;
 use curfew_proto::v1;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Within how long sessions go where they go as real ones do, in milliseconds.
 pub(super) const SPREAD_MS: u32 = 2_000;
+
+/// After a round, until the CPU is read: what is put off by up to a second, as acknowledgements are, belongs to it.
+const SETTLE: Duration = Duration::from_millis(1_500);
 
 /// What one round of one side took, in seconds.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +37,7 @@ pub(super) async fn log_off(fleet: &mut Fleet, client: &Client) -> anyhow::Resul
     let wait = v1::WaitOperationRequest { operation_id: id.clone(), timeout: None };
     let ended = client.operations().wait_operation(wait).await?.into_inner().operation;
     let wall = began.elapsed().as_secs_f64();
+    tokio::time::sleep(SETTLE).await;
     let cpu = fleet.server.usage().await?.cpu_since(usage);
     ensure!(
         ended.is_some_and(|ended| ended.state() == v1::OperationState::Ended),
@@ -59,6 +63,7 @@ async fn floor_round(fleet: &mut Fleet) -> anyhow::Result<Round> {
     let began = Instant::now();
     fleet.server.ask(Ask::Burst).await?;
     let wall = began.elapsed().as_secs_f64();
+    tokio::time::sleep(SETTLE).await;
     Ok(Round { wall, cpu: fleet.server.usage().await?.cpu_since(usage), first_call: 0.0 })
 }
 

@@ -30,7 +30,7 @@ pub(crate) async fn run(args: &FleetArgs) -> anyhow::Result<()> {
     let mut books = Vec::new();
     for number in args.first_host..=args.last_host {
         let host: HostName = format!("host-{number}").parse()?;
-        let dial = dial(&authority, &args.endpoint(), &authority.issue_agent(&host)?)?;
+        let dial = dial(&authority, &args.endpoint(), &authority.issue_agent(&host)?)?.without_keepalive();
         let guests = Simulated::new(&guests(args, number, &host), &host)?;
         let book = Arc::new(Book::default());
         let provider = Arc::new(Counted::new(guests, Arc::clone(&book)));

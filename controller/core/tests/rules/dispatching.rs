@@ -1,9 +1,12 @@
 //! Which queued task starts when, and what goes down a stream.
 
 use crate::bench::{Bench, all, hello, ids, ledger, progress, succeeded, task};
-use curfew_controller_core::record::Record;
+use curfew_controller_core::Settings;
+use curfew_controller_core::record::{Record, Recovered};
 use curfew_types::agent::{Report, TaskProgress};
-use curfew_types::{Amount, DrainFor, Logoff, Notice, OperationSpec, Outcome, Reason, SessionCounts, Stage};
+use curfew_types::{
+    Amount, Budgets, DrainFor, Logoff, Notice, OperationSpec, Outcome, Reason, SessionCounts, Stage,
+};
 
 fn windowed(limit: u32) -> OperationSpec {
     OperationSpec { max_in_flight: Some(Amount::Number(limit)), ..OperationSpec::plain(all()) }
@@ -197,4 +200,62 @@ fn progress_never_goes_back() {
     bench.progress(1, task(operation, 0), Stage::Verifying);
     bench.progress(1, task(operation, 0), Stage::Ending);
     assert_eq!(bench.task(task(operation, 0)).stage, Stage::Verifying);
+}
+
+fn in_slices_of(tasks: u32, fleet: &[(&str, &[&str])]) -> Bench {
+    let settings = Settings { start_at_a_time: tasks, ..Settings::default() };
+    let mut bench = Bench::with_settings(settings, Recovered::default(), 0);
+    bench.add(fleet);
+    bench
+}
+
+#[test]
+fn a_large_operation_starts_in_slices_and_asks_to_be_woken_at_once_for_the_next() {
+    let mut bench =
+        in_slices_of(2, &[("h1", &["vm-1", "vm-2"]), ("h2", &["vm-3", "vm-4"]), ("h3", &["vm-5"])]);
+    bench.start_all();
+    assert_eq!(bench.ordered(), ["vm-1", "vm-2"]);
+    let wake = bench.core.poll_timeout().map(|(at, _)| at);
+    assert_eq!(wake, Some(bench.now().mono), "the next slice is due now");
+    bench.pass(0);
+    assert_eq!(bench.ordered(), ["vm-3", "vm-4"]);
+    bench.pass(0);
+    assert_eq!(bench.ordered(), ["vm-5"]);
+    bench.pass(0);
+    assert!(bench.ordered().is_empty());
+}
+
+#[test]
+fn slices_are_cut_between_tasks_where_limits_are_looked_at() {
+    let mut bench = in_slices_of(2, &[("h1", &["vm-1", "vm-2", "vm-3"]), ("h2", &["vm-4"])]);
+    bench.start(windowed(4));
+    assert_eq!(bench.ordered().len(), 2);
+    bench.pass(0);
+    assert_eq!(bench.ordered().len(), 2);
+    bench.pass(0);
+    assert!(bench.ordered().is_empty());
+}
+
+#[test]
+fn what_is_cancelled_between_two_slices_is_never_ordered() {
+    let mut bench = in_slices_of(1, &[("h1", &["vm-1"]), ("h2", &["vm-2"])]);
+    let operation = bench.start_all();
+    assert_eq!(bench.ordered(), ["vm-1"]);
+    bench.cancel(operation);
+    bench.pass(0);
+    assert!(bench.ordered().is_empty());
+    assert_eq!(bench.verdict(operation, "vm-2").map(|verdict| verdict.reason), Some(Reason::NotStarted));
+}
+
+#[test]
+fn a_pause_between_two_slices_holds_the_rest_back_until_it_is_resumed() {
+    let mut bench = in_slices_of(1, &[("h1", &["vm-1"]), ("h2", &["vm-2"])]);
+    let operation = bench.start_all();
+    bench.ask(|core, now| core.pause_operation(now, operation, "operator", "")).expect("pauses");
+    bench.pass(0);
+    assert!(bench.ordered().is_empty());
+    bench
+        .ask(|core, now| core.resume_operation(now, operation, "operator", "", Budgets::default()))
+        .expect("resumes");
+    assert_eq!(bench.ordered(), ["vm-2"]);
 }

@@ -33,7 +33,7 @@ impl Operations {
         let look = move |core: &mut Core, _| {
             let plan = core.plan(&spec, None)?;
             let shown = plan.guests.iter().skip(from).take(if live { size } else { 0 });
-            let guests = shown.filter_map(|guest| core.guest(guest.id.as_str()).ok()).collect::<Vec<_>>();
+            let guests = shown.filter_map(|guest| core.guest(guest.guest.id.as_str()).ok()).collect::<Vec<_>>();
             Ok::<_, curfew_controller_core::StartError>((plan, guests))
         };
         let (mut plan, guests) = self.handle.ask_safer(look).await?.value?;
@@ -109,20 +109,20 @@ impl Presenting {
         shown.into_iter().map(|guest| self.guest(guest)).collect()
     }
 
-    fn guest(&mut self, guest: PlannedGuest) -> v1::PreviewGuest {
-        let included = guest.left_out.is_none();
-        let heard = self.heard.remove(&guest.id);
+    fn guest(&mut self, planned: PlannedGuest) -> v1::PreviewGuest {
+        let included = planned.left_out.is_none();
+        let heard = self.heard.remove(&planned.guest.id);
         // A guest that nobody could be asked about is never shown as an empty one.
         let silent = || Answered { code: StatusCode::VmUnknown, sessions: Vec::new() };
         let heard = self.live.then(|| heard.unwrap_or_else(silent));
         let (code, sessions) = heard.map(|heard| (heard.code, heard.sessions)).unzip();
         v1::PreviewGuest {
-            guest_id: guest.id.to_string(),
-            guest_name: guest.name,
-            host: guest.host.to_string(),
+            guest_id: planned.guest.id.to_string(),
+            guest_name: planned.guest.name.clone(),
+            host: planned.host.to_string(),
             included,
-            note: guest.note,
-            wave: if included && self.has_waves { u32::from(guest.wave) + 1 } else { 0 },
+            note: planned.note.into_owned(),
+            wave: if included && self.has_waves { u32::from(planned.wave) + 1 } else { 0 },
             session_status: code.map(Into::into),
             sessions: sessions.unwrap_or_default(),
         }
