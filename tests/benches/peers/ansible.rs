@@ -42,8 +42,12 @@ fn inventory(site: &Site, program: &Path, hosts: u32) -> anyhow::Result<PathBuf>
     let python = program.with_file_name("python");
     // Told, so that no time goes into looking for one.
     let python = python.to_str().context("the path of Ansible's Python")?;
+    // By default it lies in the home of this user, whatever the environment says.
+    let modules = site.path("modules");
+    let modules = modules.to_str().context("the folder of modules")?;
     let text = format!(
-        "[all]\nhost[1:{hosts}]\n[all:vars]\nansible_connection=local\nansible_python_interpreter={python}\n"
+        "[all]\nhost[1:{hosts}]\n[all:vars]\nansible_connection=local\nansible_python_interpreter={python}\n\
+         ansible_remote_tmp={modules}\n"
     );
     site.write(&format!("inventory-{hosts}.ini"), &text)
 }

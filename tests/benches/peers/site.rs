@@ -14,8 +14,8 @@ use tempfile::TempDir;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Far longer than any command takes here.
 const COMMAND_WITHIN: Duration = Duration::from_secs(900);
-/// How long a server has to start.
-const START_WITHIN: Duration = Duration::from_secs(120);
+/// How long servers have to start: all of Salt's take half a minute of CPU.
+const START_WITHIN: Duration = Duration::from_secs(300);
 /// How often it is looked whether one has started.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
