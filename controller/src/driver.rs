@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use turn::{Replies, Turn};
 
 pub use curfew_controller_core::AttachError;
@@ -27,6 +28,9 @@ pub use links::{Down, LINK_QUEUE};
 /// Most inputs in one turn: large enough for one commit to serve a burst of reports, small enough that a turn's
 /// records stay far below a second of the store's time (FACTS: over a million packed rows a second).
 const TURN_MAX: usize = 2048;
+/// Least time between the beginnings of two turns that only agents asked for: while reports pour in, one commit serves
+/// all that came within it, and no outcome waits longer than this for its own. What people ask for never waits.
+const GATHER: Duration = Duration::from_millis(20);
 /// Depth of each input queue: one turn being worked on, one waiting.
 const INPUT_QUEUE: usize = 2 * TURN_MAX;
 /// Pause between two tries to reach a store that is away.
@@ -245,6 +249,7 @@ impl Driver {
     pub async fn run(mut self) -> Result<(), store::Error> {
         // The epoch is raised durably before anything else.
         self.end_turn(Replies::default()).await?;
+        let mut gather_until = Instant::now();
         loop {
             let wake = self.wake_in();
             let open = self.backlog.records() < BACKLOG_MAX;
@@ -255,9 +260,10 @@ impl Driver {
                     Some(request) => self.take_request(request, &mut replies),
                     None => return self.finish().await,
                 },
-                Some(input) = self.agents.recv(), if open => self.take_agent(input, &mut replies),
+                Some(input) = gathered(&mut self.agents, gather_until), if open => self.take_agent(input, &mut replies),
                 () = tokio::time::sleep(wake) => {}
             }
+            gather_until = Instant::now() + GATHER;
             for _ in 1..TURN_MAX {
                 if let Ok(request) = self.requests.try_recv() {
                     self.take_request(request, &mut replies);
@@ -282,7 +288,7 @@ impl Driver {
         }
         let now = clock::now().mono;
         let wake = self.core.poll_timeout().map(|(at, _)| Duration::from_millis(at.since(now)));
-        let links = self.links.timeout().map(|at| at.saturating_duration_since(tokio::time::Instant::now()));
+        let links = self.links.timeout().map(|at| at.saturating_duration_since(Instant::now()));
         // Without a timer nothing happens by itself; an hour costs nothing and needs no special case.
         wake.into_iter().chain(links).min().unwrap_or(Duration::from_secs(3600))
     }
@@ -412,6 +418,14 @@ impl Driver {
         }
         Ok(())
     }
+}
+
+/// The next input of the agents, not before that moment. May be cancelled: the queue keeps what was not received.
+async fn gathered(agents: &mut mpsc::Receiver<FromAgent>, until: Instant) -> Option<FromAgent> {
+    if until > Instant::now() {
+        tokio::time::sleep_until(until).await;
+    }
+    agents.recv().await
 }
 
 fn error_chain(error: &dyn std::error::Error) -> String {

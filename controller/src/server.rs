@@ -22,8 +22,9 @@ use tonic::transport::Server;
 const OPERATOR_MESSAGE_MAX: usize = 8 * 1024 * 1024;
 /// Largest message of an agent: 1,000 findings or guests with 64 labels each fit well.
 const AGENT_MESSAGE_MAX: usize = 8 * 1024 * 1024;
-/// How often a silent connection is asked for a sign of life, and how long that may take.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// How long a connection may be silent before it is asked for a sign of life, and how long that may take. Agents'
+/// heartbeats come sooner, so that this is for operators' watches and waits.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Calls of one connection at a time: a client's watches and waits; an agent has one.
 const STREAMS_PER_CONNECTION: u32 = 256;

@@ -8,14 +8,14 @@ pub(crate) mod server;
 use curfew_proto::agent::v1 as wire;
 use curfew_proto::v1;
 
-/// The operation that the floor's messages name.
+/// The operation that the floor's messages name; its batches are numbered from here.
 const OPERATION: u64 = 0x0123_4567_89ab_cdef;
 
 /// The order for so many guests of a host, as the controller would give it.
-fn order(host: &str, guests: u32) -> wire::AttachResponse {
+fn order(host: &str, guests: u32, batch: u64) -> wire::AttachResponse {
     let tasks = (0..guests).map(|index| wire::OrderedTask { index, guest_id: guest(host, index) });
     let order = wire::Order {
-        operation: OPERATION,
+        operation: OPERATION + batch,
         epoch: 1,
         remaining_ms: 3_600_000,
         task_timeout_ms: 300_000,

@@ -7,16 +7,22 @@
 mod agreement;
 mod child;
 mod floor;
+mod peers;
 mod report;
 mod rows;
 mod scene;
+mod stored;
 mod subject;
 mod usage;
 
 use clap::{Parser, Subcommand};
 use curfew_cli::terminal::Terminal;
+use peers::Peer;
+use peers::nats::AgentsArgs;
+use report::{Bound, Figure};
 use rows::{Row, Size};
 use scene::FleetArgs;
+use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tikv_jemallocator::Jemalloc;
@@ -24,6 +30,16 @@ use tikv_jemallocator::Jemalloc;
 /// As the controller has it; the floor has it, too.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
+
+/// Hosts of the short form.
+const SHORT_HOSTS: u32 = 1_000;
+/// By how much the short form may miss the bounds: it guards against regressions by a factor, on a machine that does
+/// other things meanwhile, also where Curfew's own code is compiled without optimisation.
+const SHORT_TIMES: f64 = if cfg!(debug_assertions) { 12.0 } else { 5.0 };
+/// Hosts with which peers are measured that take a while for each.
+const PEER_HOSTS: u32 = 200;
+/// Rounds of each peer.
+const PEER_ROUNDS: usize = 3;
 
 /// Measures what a whole fleet costs, beside the bare wire.
 #[derive(Debug, Parser)]
@@ -41,10 +57,10 @@ struct Args {
     /// Only these rows.
     #[arg(long, value_enum, value_delimiter = ',')]
     rows: Vec<Row>,
-    /// Also write the figures here, as JSON.
+    /// Also write all of it here, as JSON.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// A few hundred hosts and generous bounds: a guard against regressions by a factor.
+    /// A thousand hosts, a few rows and generous bounds; fails when one is missed.
     #[arg(long)]
     short: bool,
     /// The role of a process that the bench starts.
@@ -62,6 +78,17 @@ enum Role {
     Controller(FleetArgs),
     #[command(hide = true)]
     Agents(FleetArgs),
+    #[command(hide = true)]
+    NatsAgents(AgentsArgs),
+}
+
+/// What is written as JSON.
+#[derive(Debug, Default, Serialize)]
+struct Findings {
+    /// Curfew's figures, each beside its floor and its bound.
+    figures: Vec<Figure>,
+    /// What else there is.
+    peers: Vec<Peer>,
 }
 
 #[tokio::main]
@@ -75,6 +102,7 @@ async fn main() -> ExitCode {
         Some(Role::FloorAgents(fleet)) => floor::agents::run(fleet).await,
         Some(Role::Controller(fleet)) => subject::controller::run(fleet).await,
         Some(Role::Agents(fleet)) => subject::agents::run(fleet).await,
+        Some(Role::NatsAgents(agents)) => peers::nats::agents(agents).await,
         None => measure(&args, &mut terminal).await,
     };
     match outcome {
@@ -86,27 +114,55 @@ async fn main() -> ExitCode {
     }
 }
 
-fn tell(terminal: &mut Terminal, figures: &[report::Figure]) -> anyhow::Result<()> {
-    for line in report::table(figures).lines() {
-        terminal.data(line)?;
+async fn measure(args: &Args, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let hosts = if args.short { args.hosts.min(SHORT_HOSTS) } else { args.hosts };
+    let size = Size { hosts, guests: args.guests, rounds: args.rounds };
+    let rows = match (args.rows.as_slice(), args.short) {
+        ([], false) => Row::ALL.to_vec(),
+        ([], true) => Row::SHORT.to_vec(),
+        (asked, _) => asked.to_vec(),
+    };
+    let mut findings = Findings::default();
+    for row in rows {
+        terminal.note(&format!("-- {row:?}"));
+        if row == Row::Peers {
+            findings.peers = peers::measure(PEER_HOSTS, PEER_ROUNDS).await?;
+            continue;
+        }
+        let mut figures = Box::pin(row.measure(size, args.short)).await?;
+        if args.short {
+            figures.iter_mut().for_each(|figure| figure.bound = figure.bound.times(SHORT_TIMES));
+        }
+        tell(terminal, &report::table(&figures))?;
+        findings.figures.extend(figures);
     }
+    if args.rows.len() != 1 {
+        terminal.note("-- all of it");
+        tell(terminal, &report::table(&findings.figures))?;
+    }
+    if !findings.peers.is_empty() {
+        let curfew = [SHORT_HOSTS, hosts].map(|hosts| seconds_for(&findings.figures, hosts, args.guests));
+        tell(terminal, &peers::table(&findings.peers, curfew))?;
+    }
+    if let Some(out) = &args.out {
+        std::fs::write(out, serde_json::to_string_pretty(&findings)?)?;
+    }
+    let missed = findings.figures.iter().filter(|figure| figure.is_met() == Some(false)).count();
+    anyhow::ensure!(!args.short || missed == 0, "{missed} figures missed even their generous bounds");
     Ok(())
 }
 
-async fn measure(args: &Args, terminal: &mut Terminal) -> anyhow::Result<()> {
-    let size = Size { hosts: args.hosts, guests: args.guests, rounds: args.rounds };
-    let rows: Vec<Row> = if args.rows.is_empty() { Row::ALL.to_vec() } else { args.rows.clone() };
-    let mut figures = Vec::new();
-    for row in rows {
-        terminal.note(&format!("-- {row:?}"));
-        let measured = Box::pin(row.measure(size)).await?;
-        tell(terminal, &measured)?;
-        figures.extend(measured);
-    }
-    terminal.note("-- all of it");
-    tell(terminal, &figures)?;
-    if let Some(out) = &args.out {
-        std::fs::write(out, serde_json::to_string_pretty(&figures)?)?;
+/// What Curfew took for everybody on so many hosts, in proportion to what was measured; 0 where it was not.
+fn seconds_for(figures: &[Figure], hosts: u32, guests: u32) -> f64 {
+    let burst = figures.iter().find(|figure| figure.row == rows::BURST && figure.bound != Bound::None);
+    let tasks = burst.and_then(|figure| figure.what.split(':').next()?.parse::<f64>().ok());
+    let share = tasks.map(|tasks| f64::from(hosts) * f64::from(guests) / tasks);
+    burst.zip(share).map_or(0.0, |(figure, share)| figure.curfew * share)
+}
+
+fn tell(terminal: &mut Terminal, table: &str) -> anyhow::Result<()> {
+    for line in table.lines() {
+        terminal.data(line)?;
     }
     Ok(())
 }

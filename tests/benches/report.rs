@@ -41,6 +41,17 @@ pub(crate) enum Bound {
     None,
 }
 
+impl Bound {
+    /// The same, so many times as generous.
+    pub(crate) fn times(self, times: f64) -> Bound {
+        match self {
+            Bound::TimesTheFloor(most) => Bound::TimesTheFloor(most * times),
+            Bound::AtMost(most) => Bound::AtMost(most * times),
+            Bound::None => Bound::None,
+        }
+    }
+}
+
 /// One line of the table.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Figure {

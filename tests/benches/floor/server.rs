@@ -4,11 +4,13 @@ use super::connection::Connection;
 use super::order;
 use crate::child::{Answer, Ask, answer_until_closed};
 use crate::scene::{FleetArgs, SPARE_FILES, data_dir};
-use crate::usage::raise_file_limit;
+use crate::usage::{monotonic_ns, raise_file_limit};
 use anyhow::Context as _;
 use curfew_controller::pki::{Material, PkiSource, TrustDomain};
 use curfew_proto::agent::v1::agent_service_server::{AgentService, AgentServiceServer};
-use curfew_proto::agent::v1::{AttachRequest, AttachResponse, Welcome, attach_request, attach_response};
+use curfew_proto::agent::v1::{
+    Acknowledgement, AttachRequest, AttachResponse, Welcome, attach_request, attach_response,
+};
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
@@ -28,6 +30,8 @@ use tonic::{Request, Response, Status, Streaming};
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 const BACKLOG: u32 = 4096;
+/// Told to a real agent, which is not quiet for so long.
+const HEARTBEAT_MS: u32 = 600_000;
 
 type Down = Result<AttachResponse, Status>;
 
@@ -37,6 +41,7 @@ struct Books {
     outcomes: AtomicU64,
     all_in: Notify,
     expected: AtomicU64,
+    batches: AtomicU64,
 }
 
 struct Floor(Arc<Books>);
@@ -56,15 +61,25 @@ impl AgentService for Floor {
             return Err(Status::invalid_argument("the first message must be a hello"));
         };
         let (down_tx, down_rx) = mpsc::channel(4);
-        let welcome = Some(attach_response::Message::Welcome(Welcome::default()));
+        // A real agent attaches, too: where its time from an order to the first guest is measured.
+        let welcome = Welcome { protocol_version: 1, heartbeat_ms: HEARTBEAT_MS, ..Welcome::default() };
+        let welcome = Some(attach_response::Message::Welcome(welcome));
         let _ = down_tx.send(Ok(AttachResponse { message: welcome })).await;
         let host = hello.host;
+        // One with a ledger says what it found until that is acknowledged.
+        let acknowledge_tx = hello.ledger.map(|_| down_tx.clone());
         lock(&self.0.agents).insert(host.clone(), down_tx);
         let books = Arc::clone(&self.0);
         tokio::spawn(async move {
             while let Ok(Some(message)) = up.message().await {
                 if let Some(attach_request::Message::Report(report)) = message.message {
-                    books.add(report.findings.len() as u64);
+                    let found = report.findings.len() as u64;
+                    if let Some(down_tx) = acknowledge_tx.as_ref().filter(|_| found > 0) {
+                        let stored = Acknowledgement { sequence: report.first_sequence + found - 1 };
+                        let stored = Some(attach_response::Message::Acknowledgement(stored));
+                        let _ = down_tx.send(Ok(AttachResponse { message: stored })).await;
+                    }
+                    books.add(found);
                 }
             }
             lock(&books.agents).remove(&host);
@@ -83,17 +98,21 @@ impl Books {
         }
     }
 
-    /// One batch down to everybody, until every outcome has come up.
-    async fn burst(&self, guests: u32) {
+    /// One batch down to everybody, until every outcome has come up. Returns the moment before the first was sent, in
+    /// nanoseconds of the machine's monotonic clock.
+    async fn burst(&self, guests: u32) -> u64 {
         let agents: Vec<(String, mpsc::Sender<Down>)> =
             lock(&self.agents).iter().map(|(host, agent)| (host.clone(), agent.clone())).collect();
         self.outcomes.store(0, Ordering::Relaxed);
         self.expected.store(agents.len() as u64 * u64::from(guests), Ordering::Relaxed);
+        let batch = self.batches.fetch_add(1, Ordering::Relaxed);
+        let sent_ns = monotonic_ns();
         for (host, agent) in agents {
             // An agent that went away leaves the burst unfinished, which its caller notices.
-            let _ = agent.send(Ok(order(&host, guests))).await;
+            let _ = agent.send(Ok(order(&host, guests, batch))).await;
         }
         self.all_in.notified().await;
+        sent_ns
     }
 }
 
@@ -135,10 +154,7 @@ pub(crate) async fn run(args: &FleetArgs) -> anyhow::Result<()> {
         async move {
             Ok(match ask {
                 Ask::Attached => Answer::Count(lock(&books.agents).len() as u64),
-                Ask::Burst => {
-                    books.burst(guests).await;
-                    Answer::Done
-                }
+                Ask::Burst => Answer::Count(books.burst(guests).await),
                 _ => anyhow::bail!("the floor's server knows nothing of {ask:?}"),
             })
         }

@@ -5,7 +5,6 @@ use crate::agreement;
 use crate::child::Ask;
 use crate::report::{Bound, Figure, Unit, median};
 use crate::scene::{Fleet, Kind, Scene};
-use crate::usage::monotonic_ns;
 use anyhow::{Context as _, ensure};
 use curfew_cli::client::Client;
 use curfew_proto::v1;
@@ -24,15 +23,13 @@ pub(super) struct Round {
     pub(super) wall: f64,
     /// The server's CPU.
     pub(super) cpu: f64,
-    /// From the call to the first question to a provider.
-    pub(super) first_call: f64,
 }
 
 /// Starts a logoff of every guest and waits until its last outcome is on disk; then asks whether all agree.
 pub(super) async fn log_off(fleet: &mut Fleet, client: &Client) -> anyhow::Result<Round> {
     fleet.log_on().await?;
     let usage = fleet.server.usage().await?;
-    let (began, began_ns) = (Instant::now(), monotonic_ns());
+    let began = Instant::now();
     let id = start(client, v1::OperationSpec::default()).await?;
     let wait = v1::WaitOperationRequest { operation_id: id.clone(), timeout: None };
     let ended = client.operations().wait_operation(wait).await?.into_inner().operation;
@@ -44,9 +41,8 @@ pub(super) async fn log_off(fleet: &mut Fleet, client: &Client) -> anyhow::Resul
         "the operation has not ended"
     );
     let truth = fleet.truth().await?;
-    let first_call = truth.first_call_ns.context("no provider was asked anything")?.saturating_sub(began_ns);
     agreement::check(client, &id, truth).await?;
-    Ok(Round { wall, cpu, first_call: first_call as f64 / 1e9 })
+    Ok(Round { wall, cpu })
 }
 
 /// Starts an operation on every guest.
@@ -64,7 +60,7 @@ async fn floor_round(fleet: &mut Fleet) -> anyhow::Result<Round> {
     fleet.server.ask(Ask::Burst).await?;
     let wall = began.elapsed().as_secs_f64();
     tokio::time::sleep(SETTLE).await;
-    Ok(Round { wall, cpu: fleet.server.usage().await?.cpu_since(usage), first_call: 0.0 })
+    Ok(Round { wall, cpu: fleet.server.usage().await?.cpu_since(usage) })
 }
 
 /// Measures floor and Curfew in turns.
@@ -111,7 +107,7 @@ fn figures(size: Size, spread_ms: u32, floors: &[Round], curfews: &[Round]) -> V
         rounds: curfews.len(),
     };
     if spread_ms == 0 {
-        let row = "logoff of everybody at once";
+        let row = super::BURST;
         return vec![
             figure(row, "call to last outcome on disk", |round| round.wall, Bound::TimesTheFloor(1.5)),
             figure(row, "CPU of the controller", |round| round.cpu, Bound::TimesTheFloor(2.0)),
