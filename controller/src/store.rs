@@ -78,7 +78,8 @@ pub trait Store: Send + Sync + 'static {
     /// When the store is away or cannot be read.
     async fn events(&self, operation: OperationId) -> Result<Vec<OperationEvent>, Error>;
 
-    /// Forgets operations that ended before `before`, in steps small enough that appends go on in between.
+    /// Forgets operations that ended before `before`, and brings the others that have ended into the form in which they
+    /// take least room; in steps small enough that appends go on in between.
     ///
     /// # Errors
     /// When the store is away; what was forgotten until then stays forgotten, and the rest can be tried again.

@@ -76,6 +76,7 @@ sqlite_conforms!(
     fleet::the_epoch_never_goes_back,
     fleet::the_clocks_frame_that_was_set_last_is_kept,
     history::appends_go_on_while_history_is_pruned,
+    history::what_has_ended_reads_the_same_after_pruning,
     steering::an_operation_stands_as_it_was_steered_last,
     steering::unfinished_operations_are_found_in_every_state,
     steering::an_operation_that_waits_gets_other_guests,

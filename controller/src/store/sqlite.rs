@@ -4,11 +4,14 @@
 
 mod batch;
 mod body;
+mod columns;
 mod fault;
+mod finished;
 mod fleet;
 mod guests;
 mod late;
 mod live;
+mod marks;
 mod operation;
 mod prune;
 mod recover;
@@ -18,9 +21,11 @@ mod schema;
 mod snapshot;
 mod steering;
 mod summary;
+mod targets;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod tidy;
 mod write;
 
 pub use snapshot::{restore, snapshot};

@@ -3,6 +3,7 @@
 use crate::build::{BEGIN, finish, finish_all, late, operation_id, start, started, succeeded, verdict};
 use crate::conformance::{Place, all_tasks, append};
 use curfew_controller::store::{OperationQuery, TaskQuery};
+use curfew_controller_core::record::{CancelScope, Record, Started};
 use curfew_types::{OperationState, Outcome, WallTime};
 use std::sync::Arc;
 
@@ -139,4 +140,44 @@ pub(crate) async fn appends_go_on_while_history_is_pruned(place: &impl Place) {
     assert_eq!(pruning.await.expect("the task").expect("a pruning").tasks, 50_000);
     let summary = store.operation(new.id).await.expect("an answer").expect("the operation");
     assert_eq!(summary.finished(), 50);
+}
+
+pub(crate) async fn what_has_ended_reads_the_same_after_pruning(place: &impl Place) {
+    let (ended, running) = (started(1, &[300, 5, 700]), started(2, &[300]));
+    let store = place.open().await;
+    append(&store, &[start(&ended), start(&running)]).await;
+    for number in 0..250_u32 {
+        let at = BEGIN.plus(u64::from(number) * 7);
+        let kind = u8::try_from(number).expect("small");
+        let tasks: Vec<_> = (0..4).map(|n| (number + n * 250, verdict(kind.wrapping_add(n as u8)))).collect();
+        let until = at.plus(u64::from(number % 3));
+        let handed = tasks.iter().map(|(task, _)| *task).collect();
+        append(&store, &[Record::Handed { operation: ended.id, host: 0, tasks: handed, until }]).await;
+        append(&store, &finish(&ended, &tasks, at)).await;
+        append(&store, &finish(&running, &[(number, verdict(kind))], at)).await;
+        if number % 50 == 0 {
+            append(&store, &[late(&ended, number, verdict(kind), at), cancel(&ended, number + 3, at)]).await;
+        }
+    }
+    let rest: Vec<_> = (1000..1005).map(|index| (index, succeeded())).collect();
+    let end = Record::Ended { operation: ended.id, at: BEGIN, revision: 1, slowest: Vec::new() };
+    append(&store, &[finish(&ended, &rest, BEGIN), vec![end]].concat()).await;
+    let before = (all_tasks(&store, ended.id).await, all_tasks(&store, running.id).await);
+    let not_well = TaskQuery { limit: 2000, only_not_well: true, ..TaskQuery::default() };
+    let not_well_before = store.tasks(ended.id, &not_well).await.expect("tasks");
+
+    assert_eq!(store.prune(WallTime(0)).await.expect("a pruning"), Default::default());
+
+    assert_eq!((all_tasks(&store, ended.id).await, all_tasks(&store, running.id).await), before);
+    assert_eq!(store.tasks(ended.id, &not_well).await.expect("tasks"), not_well_before);
+    append(&store, &finish(&running, &[(260, succeeded())], BEGIN)).await;
+    append(&store, &[late(&ended, 3, verdict(4), BEGIN), late(&ended, 3, verdict(5), BEGIN)]).await;
+    store.prune(WallTime(0)).await.expect("a pruning");
+    let news = store.task(ended.id, 3).await.expect("an answer").expect("the task").late;
+    assert_eq!(news, [(verdict(4), BEGIN), (verdict(5), BEGIN)]);
+}
+
+fn cancel(started: &Started, index: u32, at: WallTime) -> Record {
+    let scope = CancelScope::Task(index);
+    Record::CancelRequested { operation: started.id, scope, by: "bob".into(), reason: index.to_string(), at }
 }

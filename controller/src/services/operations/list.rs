@@ -6,6 +6,7 @@ use crate::store::{OperationQuery, TaskQuery};
 use curfew_controller_core::view::OperationView;
 use curfew_proto::v1;
 use curfew_types::{OperationId, OperationState, Outcome, TaskId};
+use std::collections::HashMap;
 
 impl Operations {
     pub(super) async fn list(
@@ -25,16 +26,22 @@ impl Operations {
         let page = self.store.operations(&OperationQuery { state, before, limit }).await?;
         let ids: Vec<OperationId> =
             page.items.iter().filter(|row| row.ended.is_none()).map(|row| row.id).collect();
-        let live = move |core: &mut curfew_controller_core::Core, _| -> Vec<OperationView> {
-            ids.into_iter().filter_map(|id| core.operation(id)).collect()
+        // A page of history waits for no turn of the driver.
+        let (live, recorded) = match ids.is_empty() {
+            true => (Vec::new(), true),
+            false => {
+                let live = move |core: &mut curfew_controller_core::Core, _| -> Vec<OperationView> {
+                    ids.into_iter().filter_map(|id| core.operation(id)).collect()
+                };
+                let live = self.handle.ask_safer(live).await?;
+                (live.value, live.recorded)
+            }
         };
-        let live = self.handle.ask_safer(live).await?;
         let ids: Vec<OperationId> = page.items.iter().map(|row| row.id).collect();
-        let shown =
-            page.items.into_iter().map(|row| match live.value.iter().find(|view| view.id == row.id) {
-                Some(view) => present::live_operation(view.clone(), live.recorded),
-                None => present::stored_operation(row),
-            });
+        let shown = page.items.into_iter().map(|row| match live.iter().find(|view| view.id == row.id) {
+            Some(view) => present::live_operation(view.clone(), recorded),
+            None => present::stored_operation(row),
+        });
         let mut operations: Vec<v1::Operation> = shown.collect();
         let more = page::cut(&mut operations) || page.more;
         let last = operations.len().checked_sub(1).and_then(|place| ids.get(place)).filter(|_| more);
@@ -72,11 +79,16 @@ impl Operations {
         let page = self.store.tasks(operation, &query).await?;
         let unfinished: Vec<u32> =
             page.items.iter().filter(|task| task.verdict.is_none()).map(|task| task.index).collect();
+        // Tasks that have ended wait for no turn of the driver.
+        let is_over = unfinished.is_empty();
         let live = move |core: &mut curfew_controller_core::Core, _| {
             let view = |index| core.task(TaskId { operation, index }).map(|view| (index, view));
-            unfinished.into_iter().filter_map(view).collect::<std::collections::HashMap<_, _>>()
+            unfinished.into_iter().filter_map(view).collect::<HashMap<_, _>>()
         };
-        let mut live = self.handle.ask_safer(live).await?.value;
+        let mut live = match is_over {
+            true => HashMap::new(),
+            false => self.handle.ask_safer(live).await?.value,
+        };
         let indices: Vec<u32> = page.items.iter().map(|task| task.index).collect();
         let shown = page.items.into_iter().map(|task| {
             let view = live.remove(&task.index);

@@ -1,6 +1,7 @@
 //! A turn's records, folded into what one transaction writes. Pure: it knows neither the file nor what is in it.
 
-use super::body::{CancelBody, Entry, FinishedBody, HandedBody, LateBody, VerdictBody, join, pack, split};
+use super::body::{CancelBody, Entry, HandedBody, LateBody, VerdictBody, join, pack, split};
+use super::finished::{FinishedRef, pack_finished};
 use super::safeguards::SafeguardsChange;
 use curfew_controller_core::record::{CancelScope, ClockFrame, Record, Started};
 use curfew_types::agent::LedgerMark;
@@ -101,9 +102,7 @@ impl Counts {
 /// What is added about the tasks of one chunk.
 #[derive(Default)]
 pub(super) struct ChunkChange<'a> {
-    verdicts: Vec<&'a Verdict>,
-    /// Which tasks ended with a verdict (by place in `verdicts`) at a time.
-    finished: Vec<(u32, WallTime, Vec<u8>)>,
+    finished: Vec<FinishedRef<'a>>,
     handed: Vec<(WallTime, Vec<u8>)>,
     cancels: Vec<(u8, CancelRef<'a>)>,
     pub(super) late: Vec<LateRef<'a>>,
@@ -250,19 +249,14 @@ impl<'a> OperationChange<'a> {
         if !verdict.ended_well() {
             change.mask |= NOT_WELL;
         }
-        let verdict = place_of(&mut change.verdicts, verdict);
-        match change.finished.iter_mut().find(|(which, when, _)| *which == verdict && *when == at) {
-            Some((_, _, places)) => places.push(place),
-            None => change.finished.push((verdict, at, vec![place])),
-        }
+        change.finished.push(FinishedRef { at, place, verdict });
     }
 
     /// The indices of the tasks that end in this batch.
     pub(super) fn finished(&self) -> impl Iterator<Item = u32> {
-        self.chunks.iter().flat_map(|(chunk, change)| {
-            let places = change.finished.iter().flat_map(|(_, _, places)| places);
-            places.map(|place| join(*chunk, *place))
-        })
+        self.chunks
+            .iter()
+            .flat_map(|(chunk, change)| change.finished.iter().map(|task| join(*chunk, task.place)))
     }
 
     /// The indices of all tasks it says anything of, late news apart.
@@ -289,19 +283,16 @@ impl<'a> OperationChange<'a> {
 impl<'a> ChunkChange<'a> {
     /// The row's mask and body; `None` when nothing is left to write.
     pub(super) fn into_row(mut self) -> Option<(i64, Entry)> {
+        let mut verdicts = Vec::new();
         let late: Vec<LateBody> = std::mem::take(&mut self.late)
             .into_iter()
             .map(|late| LateBody {
-                verdict: place_of(&mut self.verdicts, late.verdict),
+                verdict: place_of(&mut verdicts, late.verdict),
                 at: late.at.0,
                 place: u32::from(late.place),
             })
             .collect();
-        let finished = self.finished.into_iter().map(|(verdict, at, mut places)| FinishedBody {
-            verdict,
-            at: at.0,
-            runs: pack(&mut places),
-        });
+        let (shapes, columns) = pack_finished(&mut self.finished);
         let handed = self
             .handed
             .into_iter()
@@ -313,18 +304,19 @@ impl<'a> ChunkChange<'a> {
             at: cancel.at.0,
         });
         let entry = Entry {
-            finished: finished.collect(),
             handed: handed.collect(),
             cancels: cancels.collect(),
             late,
-            verdicts: self.verdicts.into_iter().map(VerdictBody::from).collect(),
+            verdicts: verdicts.into_iter().map(VerdictBody::from).collect(),
+            shapes,
+            columns,
+            ..Entry::default()
         };
         (entry != Entry::default()).then_some((self.mask, entry))
     }
 }
 
-/// How many verdicts are looked at for an equal one. Those that name sessions seldom repeat, and those that do not come in
-/// rows: comparing with every one of a chunk would cost more than it saves.
+/// How many verdicts are looked at for an equal one: late news seldom repeat, and those that do come in rows.
 const LOOK_BACK: usize = 16;
 
 /// The place of `verdict` in the list, where it is put if it is not among the last. The list has at most a chunk's tasks.

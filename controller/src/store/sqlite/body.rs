@@ -3,7 +3,10 @@
 //! Numbers of fields, outcomes, fates, power states and families are never reused; reasons are kept as their words and codes
 //! as their values, both of which are published.
 
-use curfew_types::{Outcome, Reason, SessionCounts, SessionFate, SessionResult, StatusCode, Verdict};
+use super::finished::{Finished, places_finished, unpack_finished};
+use curfew_types::{
+    Outcome, Reason, SessionCounts, SessionFate, SessionResult, StatusCode, Verdict, WallTime,
+};
 use prost::Message;
 
 /// Tasks in a chunk, so that a place within it is one byte.
@@ -27,6 +30,8 @@ pub(super) enum BodyError {
     Decode(#[from] prost::DecodeError),
     #[error("a packed row says {0}, which this version does not know")]
     Unknown(String),
+    #[error("packed columns do not read back")]
+    Columns,
     #[error("a stored name is not valid")]
     Id(#[from] curfew_types::id::IdError),
     #[error("a stored text is not valid JSON for what it stands for")]
@@ -40,9 +45,10 @@ pub(super) enum BodyError {
 /// What one transaction appended about the tasks of a chunk.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Entry {
-    /// Each verdict once; others name it by its place here.
+    /// Each verdict once; others name it by its place here. Only late news have theirs here since the third schema.
     #[prost(message, repeated, tag = "1")]
     pub(super) verdicts: Vec<VerdictBody>,
+    /// As versions before the third schema wrote them.
     #[prost(message, repeated, tag = "2")]
     pub(super) finished: Vec<FinishedBody>,
     #[prost(message, repeated, tag = "3")]
@@ -51,17 +57,66 @@ pub(super) struct Entry {
     pub(super) late: Vec<LateBody>,
     #[prost(message, repeated, tag = "5")]
     pub(super) cancels: Vec<CancelBody>,
+    /// Verdicts without the ids and users of their sessions; the columns name them by their place here.
+    #[prost(message, repeated, tag = "6")]
+    pub(super) shapes: Vec<VerdictBody>,
+    /// Tasks that ended.
+    #[prost(bytes = "vec", tag = "7")]
+    pub(super) columns: Vec<u8>,
+}
+
+impl Entry {
+    /// The verdicts that late news name by their place.
+    ///
+    /// # Errors
+    /// When one cannot be understood.
+    pub(super) fn take_verdicts(&mut self) -> Result<Vec<Verdict>, BodyError> {
+        std::mem::take(&mut self.verdicts).into_iter().map(Verdict::try_from).collect()
+    }
+
+    /// The tasks that ended, whichever version wrote them. `verdicts` are those of the entry.
+    ///
+    /// # Errors
+    /// When they cannot be understood.
+    pub(super) fn take_finished(&mut self, verdicts: &[Verdict]) -> Result<Vec<Finished>, BodyError> {
+        let mut tasks = unpack_finished(std::mem::take(&mut self.shapes), &self.columns)?;
+        for FinishedBody { verdict, at, runs } in &self.finished {
+            let verdict = verdict_at(verdicts, *verdict)?;
+            let task = |place| Finished { place, at: WallTime(*at), verdict: verdict.clone() };
+            tasks.extend(unpack(runs).map(task));
+        }
+        Ok(tasks)
+    }
+
+    /// The places of the tasks that ended.
+    ///
+    /// # Errors
+    /// When they cannot be understood.
+    pub(super) fn places_finished(&self) -> Result<Vec<u8>, BodyError> {
+        let mut places = places_finished(&self.columns)?;
+        places.extend(self.finished.iter().flat_map(|finished| unpack(&finished.runs)));
+        Ok(places)
+    }
+}
+
+/// The verdict at a place.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn verdict_at(verdicts: &[Verdict], place: u32) -> Result<&Verdict, BodyError> {
+    let verdict = usize::try_from(place).ok().and_then(|place| verdicts.get(place));
+    verdict.ok_or_else(|| BodyError::Unknown(format!("verdict {place}")))
 }
 
 /// Tasks that ended alike.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct FinishedBody {
     #[prost(uint32, tag = "1")]
-    pub(super) verdict: u32,
+    verdict: u32,
     #[prost(int64, tag = "2")]
-    pub(super) at: i64,
+    at: i64,
     #[prost(bytes = "vec", tag = "3")]
-    pub(super) runs: Vec<u8>,
+    runs: Vec<u8>,
 }
 
 /// Tasks handed over with the same time limit.
@@ -165,8 +220,18 @@ impl TryFrom<ResultBody> for SessionResult {
     }
 }
 
-impl From<&Verdict> for VerdictBody {
-    fn from(verdict: &Verdict) -> VerdictBody {
+impl VerdictBody {
+    /// The body of the verdict without the ids and users of its sessions.
+    pub(super) fn shape(verdict: &Verdict) -> VerdictBody {
+        let shape = |result: &SessionResult| ResultBody {
+            id: String::new(),
+            user: String::new(),
+            ..ResultBody::from(result)
+        };
+        VerdictBody::with_results(verdict, verdict.results.iter().map(shape).collect())
+    }
+
+    fn with_results(verdict: &Verdict, results: Vec<ResultBody>) -> VerdictBody {
         let SessionCounts { found, ended, forced, remaining, excluded, new } = verdict.sessions;
         VerdictBody {
             outcome: u32::try_from(verdict.outcome.place()).unwrap_or(u32::MAX),
@@ -179,8 +244,14 @@ impl From<&Verdict> for VerdictBody {
             remaining,
             excluded,
             new,
-            results: verdict.results.iter().map(ResultBody::from).collect(),
+            results,
         }
+    }
+}
+
+impl From<&Verdict> for VerdictBody {
+    fn from(verdict: &Verdict) -> VerdictBody {
+        VerdictBody::with_results(verdict, verdict.results.iter().map(ResultBody::from).collect())
     }
 }
 

@@ -3,9 +3,9 @@
 use super::batch::{Batch, HostChange, InventoryChange};
 use super::fault::{Fault, Result};
 use super::guests::{GuestBody, InventoryBody};
+use super::marks::{Mark, Marks};
 use super::rows::Rows;
 use curfew_controller_core::record::ClockFrame;
-use curfew_types::agent::LedgerMark;
 use curfew_types::label::Labels;
 use curfew_types::{GuestId, HostName};
 use prost::Message;
@@ -16,13 +16,6 @@ static SEEN: Rows = Rows::new(
     "INSERT INTO hosts (name, seen_at, version) VALUES",
     3,
     "ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, version = excluded.version",
-);
-
-static LEDGERS: Rows = Rows::new(
-    "INSERT INTO hosts (name, ledger_incarnation, ledger_counter, acknowledged) VALUES",
-    4,
-    "ON CONFLICT (name) DO UPDATE SET ledger_incarnation = excluded.ledger_incarnation, \
-     ledger_counter = excluded.ledger_counter, acknowledged = excluded.acknowledged",
 );
 
 static LABELS: Rows = Rows::new(
@@ -85,20 +78,6 @@ async fn write_rows(
         statement.bind(host.as_str().to_owned()).bind(at.0).bind(version.to_owned())
     })
     .await?;
-    let ledgers: Vec<_> = hosts().filter_map(|(host, change)| Some((host, change.ledger?))).collect();
-    LEDGERS
-        .execute(
-            connection,
-            ledgers,
-            |statement, (host, (LedgerMark { incarnation, counter }, acknowledged))| {
-                statement
-                    .bind(host.as_str().to_owned())
-                    .bind(incarnation.cast_signed())
-                    .bind(counter.cast_signed())
-                    .bind(acknowledged.cast_signed())
-            },
-        )
-        .await?;
     let labels: Vec<_> = hosts().filter_map(|(host, change)| Some((host, change.labels?))).collect();
     LABELS
         .execute(connection, labels, |statement, (host, labels)| {
@@ -119,6 +98,39 @@ async fn write_rows(
         })
         .await?;
     Ok(())
+}
+
+/// Writes what the batch says of hosts' ledgers. `marks` is filled when it is first needed; after an error it is not to be
+/// used any more.
+///
+/// # Errors
+/// When the database refuses.
+pub(super) async fn write_marks(
+    connection: &mut SqliteConnection,
+    batch: &Batch<'_>,
+    marks: &mut Option<Marks>,
+) -> Result<()> {
+    if !batch.hosts.values().any(|change| change.removed || change.ledger.is_some()) {
+        return Ok(());
+    }
+    let marks = match marks {
+        Some(marks) => marks,
+        None => marks.insert(Marks::read(connection).await?),
+    };
+    let mut new: Vec<(&HostName, Mark)> = Vec::new();
+    let mut unknown = Vec::new();
+    for (host, change) in &batch.hosts {
+        let has_one = marks.has(host);
+        if change.ledger.is_some() || (change.removed && has_one) {
+            new.push((host, change.ledger));
+        }
+        // Whoever has a mark in the rows is among the hosts, unless it is removed now.
+        if change.ledger.is_some() && (change.removed || !has_one) {
+            unknown.push(host.as_str());
+        }
+    }
+    HOSTS.execute(connection, unknown, |statement, name| statement.bind(name.to_owned())).await?;
+    marks.append(connection, &new).await
 }
 
 async fn raise_epoch(connection: &mut SqliteConnection, epoch: u64) -> Result<()> {

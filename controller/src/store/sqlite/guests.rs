@@ -1,26 +1,10 @@
-//! The packed bodies about guests: an operation's targets and a host's inventory.
+//! The packed bodies about guests: a host's inventory, and how guests' ids are written.
 
 use super::body::BodyError;
 use curfew_controller_core::record::TargetGuest;
 use curfew_types::{Guest, GuestId, HostName, OsFamily, PowerState};
 use prost::Message;
 use std::collections::BTreeMap;
-
-/// The targets of one chunk, host after host. A host's guests may go on in the next chunk.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct TargetsBody {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) hosts: Vec<TargetHostBody>,
-}
-
-/// One host's targets within a chunk.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct TargetHostBody {
-    #[prost(string, tag = "1")]
-    pub(super) host: String,
-    #[prost(message, repeated, tag = "2")]
-    pub(super) guests: Vec<GuestBody>,
-}
 
 /// A host's inventory.
 #[derive(Clone, PartialEq, Message)]
@@ -29,7 +13,8 @@ pub(super) struct InventoryBody {
     pub(super) guests: Vec<GuestBody>,
 }
 
-/// A guest. Its id is in one of the first three fields; targets have only the name and the wave beside it.
+/// A guest. Its id is in one of the first three fields; targets of the first versions have only the name and the wave
+/// beside it.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct GuestBody {
     /// The 16 bytes of a UUID in its usual lower-case writing.
@@ -58,12 +43,6 @@ pub(super) struct GuestBody {
 }
 
 impl GuestBody {
-    /// The body of a target.
-    pub(super) fn target(host: &HostName, guest: &TargetGuest) -> GuestBody {
-        let wave = u32::from(guest.wave);
-        GuestBody { name: guest.name.clone(), wave, ..GuestBody::identified(host, &guest.id) }
-    }
-
     /// The body of a guest in an inventory.
     pub(super) fn inventory(host: &HostName, guest: &Guest) -> GuestBody {
         GuestBody {
@@ -78,16 +57,12 @@ impl GuestBody {
     }
 
     fn identified(host: &HostName, id: &GuestId) -> GuestBody {
-        let mut body = GuestBody::default();
-        if let Some(bytes) = uuid_bytes(id.as_str()) {
-            body.uuid = bytes.to_vec();
-            return body;
+        let body = GuestBody::default();
+        match Identity::of(host, id) {
+            Identity::Uuid(bytes) => GuestBody { uuid: bytes.to_vec(), ..body },
+            Identity::Local(local) => GuestBody { local: local.to_owned(), ..body },
+            Identity::Other(other) => GuestBody { other: other.to_owned(), ..body },
         }
-        match id.as_str().strip_prefix(host.as_str()).and_then(|rest| rest.strip_prefix('/')) {
-            Some(local) if !local.is_empty() => body.local = local.to_owned(),
-            Some(_) | None => body.other = id.as_str().to_owned(),
-        }
-        body
     }
 
     /// The guest's id.
@@ -95,12 +70,12 @@ impl GuestBody {
     /// # Errors
     /// When the body holds none that is valid.
     pub(super) fn id(&self, host: &HostName) -> Result<GuestId, BodyError> {
-        let text = match <[u8; 16]>::try_from(self.uuid.as_slice()) {
-            Ok(bytes) => uuid_text(bytes),
-            Err(_) if self.local.is_empty() => self.other.clone(),
-            Err(_) => format!("{host}/{}", self.local),
+        let identity = match <[u8; 16]>::try_from(self.uuid.as_slice()) {
+            Ok(bytes) => Identity::Uuid(bytes),
+            Err(_) if self.local.is_empty() => Identity::Other(&self.other),
+            Err(_) => Identity::Local(&self.local),
         };
-        Ok(text.parse()?)
+        identity.guest(host)
     }
 
     /// The body read as a target.
@@ -127,6 +102,42 @@ impl GuestBody {
             provider: self.provider,
             is_host: self.is_host,
             labels: self.labels,
+        })
+    }
+}
+
+/// A guest's id as it is written.
+#[derive(Clone, Copy)]
+pub(super) enum Identity<'a> {
+    /// A UUID in its usual lower-case writing.
+    Uuid([u8; 16]),
+    /// What follows the host's name and a slash.
+    Local(&'a str),
+    /// Any other id, as it is.
+    Other(&'a str),
+}
+
+impl<'a> Identity<'a> {
+    /// How the id of a guest of `host` is written.
+    pub(super) fn of(host: &HostName, id: &'a GuestId) -> Identity<'a> {
+        if let Some(bytes) = uuid_bytes(id.as_str()) {
+            return Identity::Uuid(bytes);
+        }
+        match id.as_str().strip_prefix(host.as_str()).and_then(|rest| rest.strip_prefix('/')) {
+            Some(local) if !local.is_empty() => Identity::Local(local),
+            Some(_) | None => Identity::Other(id.as_str()),
+        }
+    }
+
+    /// The id.
+    ///
+    /// # Errors
+    /// When it is not valid.
+    pub(super) fn guest(self, host: &HostName) -> Result<GuestId, BodyError> {
+        Ok(match self {
+            Identity::Uuid(bytes) => uuid_text(bytes).parse()?,
+            Identity::Local(local) => format!("{host}/{local}").parse()?,
+            Identity::Other(other) => other.parse()?,
         })
     }
 }

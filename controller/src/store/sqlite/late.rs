@@ -1,11 +1,10 @@
 //! Late news: the only records that may be about operations which have ended, or are not known any more.
 
 use super::batch::{LateRef, OperationChange};
-use super::body::{BodyError, join};
+use super::body::join;
 use super::fault::Result;
-use super::guests::TargetsBody;
+use super::targets::{HostTargets, unpack_targets};
 use curfew_types::OperationId;
-use prost::Message;
 use sqlx::SqliteConnection;
 
 /// Leaves out of `change`, with a warning, late news of an unknown operation or of a task that is not its host's, and
@@ -32,8 +31,8 @@ pub(super) async fn keep_known(
         .fetch_optional(&mut *connection)
         .await?;
         let targets = match &body {
-            Some(body) => TargetsBody::decode(body.as_slice())?,
-            None => TargetsBody::default(),
+            Some(body) => unpack_targets(body)?,
+            None => Vec::new(),
         };
         change_of_chunk.late.retain(|late| match why_not(&targets, late) {
             None => true,
@@ -49,18 +48,17 @@ pub(super) async fn keep_known(
 }
 
 /// Why the news cannot be kept.
-fn why_not(targets: &TargetsBody, late: &LateRef<'_>) -> Option<&'static str> {
+fn why_not(targets: &[HostTargets], late: &LateRef<'_>) -> Option<&'static str> {
     let mut first = 0;
-    for host in &targets.hosts {
-        let Some(guest) = host.guests.get(usize::from(late.place) - first) else {
-            first += host.guests.len();
+    for target in targets {
+        let Some(guest) = target.guests.get(usize::from(late.place) - first) else {
+            first += target.guests.len();
             continue;
         };
-        if host.host != late.host.as_str() {
+        if target.host != *late.host {
             return Some("the task is another host's");
         }
-        let id: Result<_, BodyError> = guest.id(late.host);
-        return (id.ok().as_ref() != Some(late.guest)).then_some("the task is another guest's");
+        return (guest.id != *late.guest).then_some("the task is another guest's");
     }
     Some("the task is not known")
 }

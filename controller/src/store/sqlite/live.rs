@@ -2,7 +2,7 @@
 //!
 //! It only repeats what the database says: an entry may be dropped at any time and is read again when needed.
 
-use super::body::{Entry, join, unpack};
+use super::body::{Entry, join};
 use super::fault::{Fault, Result};
 use curfew_types::OperationId;
 use futures::TryStreamExt;
@@ -47,7 +47,7 @@ impl Live {
             live.seq = live.seq.max(row.get::<i64, _>(1) + 1);
             let chunk: u32 = row.get(0);
             let entry = Entry::decode(row.get::<&[u8], _>(2))?;
-            for place in entry.finished.iter().flat_map(|finished| unpack(&finished.runs)) {
+            for place in entry.places_finished()? {
                 live.finish(join(chunk, place));
             }
         }

@@ -1,14 +1,12 @@
 //! Writes the rows of operations: their start, and what changes about the whole of them.
 
 use super::batch::{Counts, OperationChange, Replanned};
-use super::body::CHUNK;
 use super::fault::{Fault, Result};
-use super::guests::{GuestBody, TargetHostBody, TargetsBody};
 use super::rows::Rows;
 use super::steering;
+use super::targets::pack_targets;
 use curfew_controller_core::record::{NO_WAVE, Started, TargetHost};
 use curfew_types::OperationId;
-use prost::Message;
 use sqlx::SqliteConnection;
 
 static TARGETS: Rows = Rows::new("INSERT INTO targets (operation, chunk, body) VALUES", 3, "");
@@ -125,40 +123,6 @@ async fn exists(connection: &mut SqliteConnection, id: i64) -> Result<bool> {
         .fetch_optional(connection)
         .await?;
     Ok(known.is_some())
-}
-
-/// The targets' bodies, chunk after chunk. `None` if the indices have gaps.
-fn pack_targets(hosts: &[TargetHost]) -> Option<Vec<Vec<u8>>> {
-    let room = usize::try_from(CHUNK).ok()?;
-    let mut chunks = Vec::new();
-    let mut body = TargetsBody::default();
-    let mut index = 0_usize;
-    for host in hosts {
-        if usize::try_from(host.first).ok()? != index {
-            return None;
-        }
-        let mut guests = host.guests.as_slice();
-        // A host without guests is kept too: it has its place.
-        loop {
-            let (here, rest) = guests.split_at(guests.len().min(room - index % room));
-            body.hosts.push(TargetHostBody {
-                host: host.host.as_str().to_owned(),
-                guests: here.iter().map(|guest| GuestBody::target(&host.host, guest)).collect(),
-            });
-            guests = rest;
-            index += here.len();
-            if index.is_multiple_of(room) && !here.is_empty() {
-                chunks.push(std::mem::take(&mut body).encode_to_vec());
-            }
-            if guests.is_empty() {
-                break;
-            }
-        }
-    }
-    if !body.hosts.is_empty() {
-        chunks.push(body.encode_to_vec());
-    }
-    Some(chunks)
 }
 
 /// Writes what changes about the whole of an operation.

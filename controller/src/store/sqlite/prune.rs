@@ -1,6 +1,8 @@
-//! Forgets operations that ended long ago, in steps so small that no append waits long for one.
+//! Forgets operations that ended long ago and packs those that ended since, in steps so small that no append waits long
+//! for one.
 
 use super::fault::Result;
+use super::tidy;
 use super::write::Writer;
 use crate::store::Pruned;
 use curfew_types::WallTime;
@@ -12,19 +14,30 @@ const CHUNKS: i64 = 32;
 /// Operations marked in one transaction.
 const OPERATIONS: i64 = 256;
 
-/// Forgets what ended before `before`. Appends go on between its steps.
+/// Forgets what ended before `before`, and packs what else has ended. Appends go on between its steps.
 pub(super) async fn prune(writer: &Mutex<Writer>, before: WallTime) -> Result<Pruned> {
     let mut pruned = Pruned::default();
+    let mut work = Work::Forget;
     loop {
-        match step(writer, before).await? {
-            Step::Marked | Step::Shortened => {}
+        match step(writer, before, work).await? {
+            Step::Marked | Step::Shortened | Step::Packed => {}
             Step::Removed { tasks } => {
                 pruned.operations += 1;
                 pruned.tasks += tasks;
             }
-            Step::Nothing => return Ok(pruned),
+            Step::Nothing => match work {
+                Work::Forget => work = Work::Pack,
+                Work::Pack => return Ok(pruned),
+            },
         }
     }
+}
+
+/// What is done until there is nothing left of it.
+#[derive(Clone, Copy)]
+enum Work {
+    Forget,
+    Pack,
 }
 
 /// What one transaction did.
@@ -35,14 +48,20 @@ enum Step {
     Shortened,
     /// An operation is gone.
     Removed { tasks: u64 },
+    /// An operation that has ended takes less room.
+    Packed,
     /// There was nothing to do.
     Nothing,
 }
 
-async fn step(writer: &Mutex<Writer>, before: WallTime) -> Result<Step> {
+async fn step(writer: &Mutex<Writer>, before: WallTime, work: Work) -> Result<Step> {
     let mut writer = writer.lock().await;
     let mut connection = writer.take().await?;
-    match transact(&mut connection, before).await {
+    let done = match work {
+        Work::Forget => forget(&mut connection, before).await,
+        Work::Pack => pack(&mut connection).await,
+    };
+    match done {
         Ok(step) => {
             writer.put_back(connection);
             Ok(step)
@@ -54,7 +73,7 @@ async fn step(writer: &Mutex<Writer>, before: WallTime) -> Result<Step> {
     }
 }
 
-async fn transact(connection: &mut SqliteConnection, before: WallTime) -> Result<Step> {
+async fn forget(connection: &mut SqliteConnection, before: WallTime) -> Result<Step> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let to = &mut *transaction;
     let marked: Option<(i64, i64)> =
@@ -68,6 +87,13 @@ async fn transact(connection: &mut SqliteConnection, before: WallTime) -> Result
     };
     transaction.commit().await?;
     Ok(step)
+}
+
+async fn pack(connection: &mut SqliteConnection) -> Result<Step> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let is_packed = tidy::pack_some(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(if is_packed { Step::Packed } else { Step::Nothing })
 }
 
 async fn mark(to: &mut SqliteConnection, before: WallTime) -> Result<Step> {

@@ -3,9 +3,11 @@
 use super::body::{BodyError, Entry, join, unpack};
 use super::fault::Result;
 use super::fleet::{clock, epoch_before};
-use super::guests::{InventoryBody, TargetsBody};
+use super::guests::InventoryBody;
+use super::marks;
 use super::safeguards;
 use super::steering::read_standing;
+use super::targets::unpack_targets;
 use curfew_controller_core::record::{Recovered, RecoveredHost, RecoveredOperation, Started, TargetHost};
 use curfew_types::agent::LedgerMark;
 use curfew_types::{GuestId, HostName, OperationId, OperationSpec, Verdict, WallTime};
@@ -41,11 +43,13 @@ async fn hosts(from: &mut SqliteConnection) -> Result<Vec<RecoveredHost>> {
         "SELECT name, labels, ledger_incarnation, ledger_counter, acknowledged, seen_at, version, digest, body \
          FROM hosts LEFT JOIN inventories ON inventories.host = hosts.name ORDER BY name",
     )
-    .fetch(from);
+    .fetch(&mut *from);
     let mut hosts = Vec::new();
     while let Some(row) = rows.try_next().await? {
         hosts.push(host(&row)?);
     }
+    drop(rows);
+    marks::lay_over(from, &mut hosts).await?;
     Ok(hosts)
 }
 
@@ -127,15 +131,13 @@ async fn targets(from: &mut SqliteConnection, id: i64) -> Result<Vec<TargetHost>
     let mut hosts: Vec<TargetHost> = Vec::new();
     let mut first = 0;
     while let Some(row) = rows.try_next().await? {
-        for body in TargetsBody::decode(row.try_get::<&[u8], _>(0)?)?.hosts {
-            // A host that goes on from the chunk before is the last one so far.
-            if hosts.last().is_none_or(|last| last.host.as_str() != body.host) {
-                hosts.push(TargetHost { host: body.host.parse()?, first, guests: Vec::new() });
-            }
-            let Some(host) = hosts.last_mut() else { continue };
-            first += u32::try_from(body.guests.len()).unwrap_or(u32::MAX);
-            for guest in body.guests {
-                host.guests.push(guest.into_target(&host.host)?);
+        for here in unpack_targets(row.try_get(0)?)? {
+            let index = first;
+            first += u32::try_from(here.guests.len()).unwrap_or(u32::MAX);
+            match hosts.last_mut().filter(|last| last.host == here.host) {
+                // It goes on from the chunk before.
+                Some(last) => last.guests.extend(here.guests),
+                None => hosts.push(TargetHost { host: here.host, first: index, guests: here.guests }),
             }
         }
     }
@@ -164,20 +166,14 @@ async fn history(from: &mut SqliteConnection, id: i64) -> Result<History> {
 }
 
 impl History {
-    fn add(&mut self, chunk: u32, entry: Entry) -> Result<()> {
-        for handed in entry.handed {
+    fn add(&mut self, chunk: u32, mut entry: Entry) -> Result<()> {
+        for handed in &entry.handed {
             let until = WallTime(handed.until);
             self.handed.extend(unpack(&handed.runs).map(|place| (join(chunk, place), until)));
         }
-        let verdicts: Vec<Verdict> =
-            entry.verdicts.into_iter().map(Verdict::try_from).collect::<Result<_, _>>()?;
-        for finished in entry.finished {
-            let verdict = usize::try_from(finished.verdict).ok().and_then(|place| verdicts.get(place));
-            let verdict =
-                verdict.ok_or_else(|| BodyError::Unknown(format!("verdict {}", finished.verdict)))?;
-            let tasks = unpack(&finished.runs).map(|place| (join(chunk, place), verdict.clone()));
-            self.finished.extend(tasks);
-        }
+        let verdicts = entry.take_verdicts()?;
+        let finished = entry.take_finished(&verdicts)?.into_iter();
+        self.finished.extend(finished.map(|task| (join(chunk, task.place), task.verdict)));
         for cancel in entry.cancels {
             let place = u8::try_from(cancel.place)
                 .map_err(|_| BodyError::Unknown(format!("task at place {}", cancel.place)))?;

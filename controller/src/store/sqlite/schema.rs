@@ -10,6 +10,7 @@ use sqlx::{SqlSafeStr, SqliteConnection};
 const VERSIONS: &[(i64, &str, &str)] = &[
     (1, "store", include_str!("../../../migrations/0001_store.sql")),
     (2, "steering", include_str!("../../../migrations/0002_steering.sql")),
+    (3, "columns", include_str!("../../../migrations/0003_columns.sql")),
 ];
 
 /// The newest version this program knows.

@@ -1,11 +1,11 @@
 //! Reads an operation's tasks page by page: only the chunks that a page is in, or that can match its filter.
 
 use super::batch::{NOT_WELL, outcome_bit};
-use super::body::{BodyError, CHUNK, Entry, join, unpack};
+use super::body::{BodyError, CHUNK, Entry, join, unpack, verdict_at};
 use super::fault::Result;
-use super::guests::TargetsBody;
+use super::targets::{HostTargets, unpack_targets};
 use crate::store::{Cancelled, Page, StoredTask, TaskQuery};
-use curfew_types::{HostName, OperationId, Outcome, Verdict, WallTime};
+use curfew_types::{OperationId, Outcome, WallTime};
 use prost::Message;
 use sqlx::{SqliteConnection, SqlitePool};
 
@@ -114,15 +114,13 @@ async fn read(
 
 fn assemble(chunk: u32, targets: &[u8], entries: &[Vec<u8>]) -> Result<Vec<StoredTask>, BodyError> {
     let mut tasks = Vec::new();
-    for host in TargetsBody::decode(targets)?.hosts {
-        let name: HostName = host.host.parse()?;
-        for guest in host.guests {
-            let target = guest.into_target(&name)?;
+    for HostTargets { host, guests } in unpack_targets(targets)? {
+        for target in guests {
             tasks.push(StoredTask {
                 index: join(chunk, 0) + u32::try_from(tasks.len()).unwrap_or(u32::MAX),
                 guest: target.id,
                 name: target.name,
-                host: name.clone(),
+                host: host.clone(),
                 wave: target.wave,
                 handed: false,
                 cancelled: None,
@@ -137,27 +135,21 @@ fn assemble(chunk: u32, targets: &[u8], entries: &[Vec<u8>]) -> Result<Vec<Store
     Ok(tasks)
 }
 
-fn apply(tasks: &mut [StoredTask], entry: Entry) -> Result<(), BodyError> {
-    let verdicts: Vec<Verdict> =
-        entry.verdicts.into_iter().map(Verdict::try_from).collect::<Result<_, _>>()?;
-    let verdict = |place: u32| {
-        let verdict = usize::try_from(place).ok().and_then(|place| verdicts.get(place));
-        verdict.cloned().ok_or_else(|| BodyError::Unknown(format!("verdict {place}")))
-    };
+fn apply(tasks: &mut [StoredTask], mut entry: Entry) -> Result<(), BodyError> {
+    let verdicts = entry.take_verdicts()?;
     for place in entry.handed.iter().flat_map(|handed| unpack(&handed.runs)) {
         at(tasks, u32::from(place))?.handed = true;
+    }
+    for finished in entry.take_finished(&verdicts)? {
+        at(tasks, u32::from(finished.place))?.verdict = Some((finished.verdict, finished.at));
     }
     for cancel in entry.cancels {
         let by = Cancelled { by: cancel.by, reason: cancel.reason, at: WallTime(cancel.at) };
         at(tasks, cancel.place)?.cancelled.get_or_insert(by);
     }
-    for finished in &entry.finished {
-        for place in unpack(&finished.runs) {
-            at(tasks, u32::from(place))?.verdict = Some((verdict(finished.verdict)?, WallTime(finished.at)));
-        }
-    }
     for late in entry.late {
-        at(tasks, late.place)?.late.push((verdict(late.verdict)?, WallTime(late.at)));
+        let verdict = verdict_at(&verdicts, late.verdict)?.clone();
+        at(tasks, late.place)?.late.push((verdict, WallTime(late.at)));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::batch::{Batch, OperationChange};
 use super::fault::{Fault, Result};
 use super::live::Live;
+use super::marks::Marks;
 use super::rows::Rows;
 use super::{fleet, late, operation, safeguards};
 use curfew_controller_core::record::Record;
@@ -20,6 +21,8 @@ pub(super) struct Writer {
     /// Absent while it is in use and after a use that went wrong: a connection with an unknown past is closed.
     connection: Option<SqliteConnection>,
     live: HashMap<OperationId, Live>,
+    /// The ledger marks that are not among the hosts yet; absent until it is needed, and after an append that went wrong.
+    pub(super) marks: Option<Marks>,
     /// From the beginning of an append to its end, whichever it is: still set when the next one begins, the last one
     /// was dropped half-way, and what is remembered may not be so.
     unsettled: bool,
@@ -43,7 +46,7 @@ struct Settled {
 
 impl Writer {
     pub(super) fn new(options: SqliteConnectOptions, connection: SqliteConnection) -> Writer {
-        Writer { options, connection: Some(connection), live: HashMap::new(), unsettled: false }
+        Writer { options, connection: Some(connection), live: HashMap::new(), marks: None, unsettled: false }
     }
 
     /// Appends the records in one transaction.
@@ -56,6 +59,7 @@ impl Writer {
         }
         if self.unsettled {
             self.live.clear();
+            self.marks = None;
         }
         self.unsettled = true;
         let result = self.append_settling(Batch::fold(records)).await;
@@ -78,6 +82,7 @@ impl Writer {
                 for operation in planned {
                     self.live.remove(&operation);
                 }
+                self.marks = None;
                 Err(error)
             }
         }
@@ -104,6 +109,7 @@ impl Writer {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let to = &mut *transaction;
         fleet::write(to, &batch).await?;
+        fleet::write_marks(to, &batch, &mut self.marks).await?;
         safeguards::write(to, &batch.safeguards).await?;
         let mut rows = Vec::new();
         let mut settled = Vec::new();

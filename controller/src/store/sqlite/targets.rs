@@ -1,0 +1,267 @@
+//! The fixed set of guests of an operation, packed chunk by chunk, host after host.
+
+use super::body::{BodyError, CHUNK};
+use super::columns::{Packer, Unpacker};
+use super::guests::{GuestBody, Identity};
+use curfew_controller_core::record::{TargetGuest, TargetHost};
+use curfew_types::HostName;
+use prost::Message;
+
+/// In the byte before a guest: which way its id is written.
+const UUID: u8 = 1;
+const LOCAL: u8 = 2;
+const OTHER: u8 = 3;
+const WAY: u8 = 0b11;
+/// In the same byte: its wave follows, since it is not that of the guest before.
+const WAVE: u8 = 0b100;
+
+/// The guests of one host within a chunk. They may go on in the next one.
+pub(super) struct HostTargets {
+    pub(super) host: HostName,
+    pub(super) guests: Vec<TargetGuest>,
+}
+
+/// The targets of one chunk.
+#[derive(Clone, PartialEq, Message)]
+struct TargetsBody {
+    /// As versions before the third schema wrote them.
+    #[prost(message, repeated, tag = "1")]
+    hosts: Vec<TargetHostBody>,
+    #[prost(bytes = "vec", tag = "2")]
+    columns: Vec<u8>,
+}
+
+/// One host's targets within a chunk, as versions before the third schema wrote them.
+#[derive(Clone, PartialEq, Message)]
+struct TargetHostBody {
+    #[prost(string, tag = "1")]
+    host: String,
+    #[prost(message, repeated, tag = "2")]
+    guests: Vec<GuestBody>,
+}
+
+/// The targets' bodies, chunk after chunk. `None` if the indices have gaps.
+pub(super) fn pack_targets(hosts: &[TargetHost]) -> Option<Vec<Vec<u8>>> {
+    let room = usize::try_from(CHUNK).ok()?;
+    let mut chunks = Vec::new();
+    let mut chunk = Chunk::default();
+    let mut index = 0_usize;
+    for host in hosts {
+        if usize::try_from(host.first).ok()? != index {
+            return None;
+        }
+        let mut guests = host.guests.as_slice();
+        // A host without guests is kept too: it has its place.
+        loop {
+            let (here, rest) = guests.split_at(guests.len().min(room - index % room));
+            chunk.add(&host.host, here);
+            guests = rest;
+            index += here.len();
+            if index.is_multiple_of(room) && !here.is_empty() {
+                chunks.push(std::mem::take(&mut chunk).into_body());
+            }
+            if guests.is_empty() {
+                break;
+            }
+        }
+    }
+    if !chunk.is_empty() {
+        chunks.push(chunk.into_body());
+    }
+    Some(chunks)
+}
+
+/// A chunk that is being packed.
+#[derive(Default)]
+struct Chunk<'a> {
+    packer: Packer,
+    hosts: usize,
+    host: &'a str,
+    id: &'a str,
+    name: &'a str,
+    wave: u8,
+}
+
+impl<'a> Chunk<'a> {
+    fn is_empty(&self) -> bool {
+        self.hosts == 0
+    }
+
+    fn add(&mut self, host: &'a HostName, guests: &'a [TargetGuest]) {
+        self.packer.text(self.host, host.as_str());
+        self.packer.count(guests.len());
+        for guest in guests {
+            self.add_guest(host, guest);
+        }
+        self.host = host.as_str();
+        self.hosts += 1;
+    }
+
+    fn add_guest(&mut self, host: &HostName, guest: &'a TargetGuest) {
+        let wave = if guest.wave == self.wave { 0 } else { WAVE };
+        match Identity::of(host, &guest.id) {
+            Identity::Uuid(bytes) => {
+                self.packer.bytes(&[UUID | wave]);
+                self.packer.bytes(&bytes);
+            }
+            Identity::Local(local) => self.add_id(LOCAL | wave, local),
+            Identity::Other(other) => self.add_id(OTHER | wave, other),
+        }
+        self.packer.text(self.name, &guest.name);
+        self.name = &guest.name;
+        if wave != 0 {
+            self.packer.bytes(&[guest.wave]);
+            self.wave = guest.wave;
+        }
+    }
+
+    fn add_id(&mut self, tag: u8, id: &'a str) {
+        self.packer.bytes(&[tag]);
+        self.packer.text(self.id, id);
+        self.id = id;
+    }
+
+    fn into_body(self) -> Vec<u8> {
+        TargetsBody { hosts: Vec::new(), columns: self.packer.into_bytes() }.encode_to_vec()
+    }
+}
+
+/// The hosts of a chunk with their guests.
+///
+/// # Errors
+/// When the body cannot be understood.
+pub(super) fn unpack_targets(body: &[u8]) -> Result<Vec<HostTargets>, BodyError> {
+    let body = TargetsBody::decode(body)?;
+    let mut hosts = Vec::new();
+    for TargetHostBody { host, guests } in body.hosts {
+        let host: HostName = host.parse()?;
+        let guests = guests.into_iter().map(|guest| guest.into_target(&host)).collect::<Result<_, _>>()?;
+        hosts.push(HostTargets { host, guests });
+    }
+    let mut last = Last { unpacker: Unpacker::new(&body.columns), ..Last::default() };
+    while !last.unpacker.is_empty() {
+        hosts.push(last.next_host()?);
+    }
+    Ok(hosts)
+}
+
+/// What was read last, which the next one repeats in part.
+struct Last<'a> {
+    unpacker: Unpacker<'a>,
+    host: String,
+    id: String,
+    name: String,
+    wave: u8,
+}
+
+impl Default for Last<'_> {
+    fn default() -> Self {
+        let text = String::new;
+        Last { unpacker: Unpacker::new(&[]), host: text(), id: text(), name: text(), wave: 0 }
+    }
+}
+
+impl Last<'_> {
+    fn next_host(&mut self) -> Result<HostTargets, BodyError> {
+        self.unpacker.text(&mut self.host)?;
+        let host: HostName = self.host.parse()?;
+        let count = self.unpacker.count()?;
+        // Noise may name any number; a chunk has room for so many.
+        let mut guests = Vec::with_capacity(count.min(usize::from(u8::MAX)));
+        for _ in 0..count {
+            guests.push(self.next_guest(&host)?);
+        }
+        Ok(HostTargets { host, guests })
+    }
+
+    fn next_guest(&mut self, host: &HostName) -> Result<TargetGuest, BodyError> {
+        let tag = self.unpacker.byte()?;
+        let identity = match tag & WAY {
+            UUID => {
+                let bytes = self.unpacker.bytes(16)?.try_into().map_err(|_| BodyError::Columns)?;
+                Identity::Uuid(bytes)
+            }
+            LOCAL => {
+                self.unpacker.text(&mut self.id)?;
+                Identity::Local(&self.id)
+            }
+            OTHER => {
+                self.unpacker.text(&mut self.id)?;
+                Identity::Other(&self.id)
+            }
+            _ => return Err(BodyError::Columns),
+        };
+        let id = identity.guest(host)?;
+        self.unpacker.text(&mut self.name)?;
+        if tag & WAVE != 0 {
+            self.wave = self.unpacker.byte()?;
+        }
+        Ok(TargetGuest { id, name: self.name.clone(), wave: self.wave })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn guest() -> impl Strategy<Value = TargetGuest> {
+        let id = prop_oneof![
+            "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+            "host-1/qga/[a-z0-9]{1,9}",
+            "[A-Z0-9-]{1,36}",
+        ];
+        let id = id.prop_map(|id| id.parse().expect("an id"));
+        (id, "desk-[0-9é]{0,30}", any::<u8>()).prop_map(|(id, name, wave)| TargetGuest { id, name, wave })
+    }
+
+    proptest! {
+        #[test]
+        fn targets_read_back_as_written(
+            guests in prop::collection::vec(prop::collection::vec(guest(), 0..300), 0..5)
+        ) {
+            let mut first = 0;
+            let mut hosts = Vec::new();
+            for (number, guests) in guests.into_iter().enumerate() {
+                let count = u32::try_from(guests.len()).expect("few");
+                let host = format!("host-{number}").parse().expect("a name");
+                hosts.push(TargetHost { host, first, guests });
+                first += count;
+            }
+            let chunks = pack_targets(&hosts).expect("no gaps");
+            let mut read: Vec<(HostName, Vec<TargetGuest>)> = Vec::new();
+            for chunk in chunks {
+                for HostTargets { host, guests } in unpack_targets(&chunk).expect("targets") {
+                    match read.last_mut() {
+                        Some((last, all)) if *last == host => all.extend(guests),
+                        _ => read.push((host, guests)),
+                    }
+                }
+            }
+            let written: Vec<_> = hosts.into_iter().map(|host| (host.host, host.guests)).collect();
+            prop_assert_eq!(read, written);
+        }
+
+        #[test]
+        fn noise_is_an_error_and_no_panic(noise in prop::collection::vec(any::<u8>(), 0..60)) {
+            let body = TargetsBody { hosts: Vec::new(), columns: noise };
+            let _ = unpack_targets(&body.encode_to_vec());
+        }
+    }
+
+    #[test]
+    fn a_target_like_its_neighbours_costs_its_uuid_and_four_bytes() {
+        let target = |number: u32| TargetGuest {
+            id: format!("0c7a9b1e-52d4-4f0e-8d5b-2f1c3a4b{number:04x}").parse().expect("an id"),
+            name: format!("desk-00412-{number:02}"),
+            wave: 0,
+        };
+        let host = |count| TargetHost {
+            host: "host-00412".parse().expect("a name"),
+            first: 0,
+            guests: (0..count).map(target).collect(),
+        };
+        let size = |count| pack_targets(&[host(count)]).expect("no gaps").concat().len();
+        assert!(size(90) - size(40) <= 50 * 20, "{} and {}", size(40), size(90));
+    }
+}
