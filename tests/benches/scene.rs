@@ -64,7 +64,8 @@ impl FleetArgs {
         format!("https://localhost:{}", self.port)
     }
 
-    fn words(&self) -> Vec<String> {
+    /// The same for a process in a role.
+    pub(crate) fn words(&self) -> Vec<String> {
         let mut words = vec![
             format!("--first-host={}", self.first_host),
             format!("--last-host={}", self.last_host),
@@ -96,6 +97,16 @@ pub(crate) fn dial(authority: &Authority, endpoint: &str, issued: &Issued) -> an
     let (certificate, key) = (issued.certificate_pem.as_bytes(), issued.key_pem.as_bytes());
     let credentials = Credentials::from_pem(authority.certificate_pem().as_bytes(), certificate, key)?;
     Ok(Dial::new(endpoint, credentials)?)
+}
+
+/// A client of a fleet's controller, as an operator.
+///
+/// # Errors
+/// When it cannot connect.
+pub(crate) async fn client(args: &FleetArgs) -> anyhow::Result<Client> {
+    let authority = Authority::open(&data_dir(&args.data_dir)?, &TrustDomain::default())?;
+    let dial = dial(&authority, &args.endpoint(), &authority.issue_operator("bench")?)?;
+    Ok(Client::new(dial.connect().await?, args.endpoint()))
 }
 
 /// Where everything of a bench lies.
@@ -283,9 +294,7 @@ impl Fleet {
     /// # Errors
     /// When it cannot connect.
     pub(crate) async fn client(&self) -> anyhow::Result<Client> {
-        let authority = Authority::open(&data_dir(&self.args.data_dir)?, &TrustDomain::default())?;
-        let dial = dial(&authority, &self.args.endpoint(), &authority.issue_operator("bench")?)?;
-        Ok(Client::new(dial.connect().await?, self.args.endpoint()))
+        client(&self.args).await
     }
 
     /// Ends all of it. Agents go as in a crash: their ledgers lie in memory, and nobody looks at them again.

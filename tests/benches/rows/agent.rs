@@ -1,10 +1,12 @@
 //! One agent with its ledger on a real disk: its memory after it has logged all its guests off, and how soon after an order
 //! it asks the first guest.
 
-use super::{Size, burst};
+mod memory;
+
+use super::Size;
 use crate::child::{Answer, Ask, Child};
 use crate::report::{Bound, Figure, Unit, median, percentile};
-use crate::scene::{Fleet, FleetArgs, Kind, Scene};
+use crate::scene::{FleetArgs, Scene};
 use anyhow::{Context as _, bail, ensure};
 use std::time::{Duration, Instant};
 
@@ -28,7 +30,7 @@ pub(super) async fn measure(size: Size) -> anyhow::Result<Vec<Figure>> {
         bound,
         rounds,
     };
-    let memory = memory(&scene, size.rounds).await?;
+    let memory = memory::measure(&scene, size.rounds).await?;
     let times = times(&scene).await?;
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     let first_call = format!("order to the first question to a guest, {GUESTS} guests");
@@ -55,20 +57,6 @@ pub(super) async fn measure(size: Size) -> anyhow::Result<Vec<Figure>> {
             ORDERS,
         ),
     ])
-}
-
-/// Resident bytes of an agent's process after so many logoffs of all its guests by the real controller.
-async fn memory(scene: &Scene, rounds: u32) -> anyhow::Result<u64> {
-    let args = on_disk(scene, "one-agent")?;
-    let mut fleet = Fleet::start(Kind::Curfew, args).await?;
-    fleet.attach().await?;
-    let client = fleet.client().await?;
-    for _ in 0..rounds {
-        burst::log_off(&mut fleet, &client).await?;
-    }
-    let usage = fleet.agents_usage().await?;
-    fleet.stop().await?;
-    Ok(usage.first().context("one process with agents")?.resident)
 }
 
 /// Milliseconds from the moment before an order is sent to the first question to a provider, for every order. The orders are
