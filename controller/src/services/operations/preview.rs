@@ -33,7 +33,8 @@ impl Operations {
         let look = move |core: &mut Core, _| {
             let plan = core.plan(&spec, None)?;
             let shown = plan.guests.iter().skip(from).take(if live { size } else { 0 });
-            let guests = shown.filter_map(|guest| core.guest(guest.guest.id.as_str()).ok()).collect::<Vec<_>>();
+            let guests =
+                shown.filter_map(|guest| core.guest(guest.guest.id.as_str()).ok()).collect::<Vec<_>>();
             Ok::<_, curfew_controller_core::StartError>((plan, guests))
         };
         let (mut plan, guests) = self.handle.ask_safer(look).await?.value?;
