@@ -25,7 +25,7 @@ macro_rules! kill_points {
 
 kill_points! {
     BeforeAcceptSync = "before-accept-sync", "an order was taken, and nothing of it is in the ledger yet";
-    AfterAcceptSync = "after-accept-sync", "an order's acceptance is on disk, and nothing else has happened";
+    AfterAcceptSync = "after-accept-sync", "an order's acceptance is written down, and nothing else has happened";
     AfterDrainSync = "after-drain-sync", "a drain is on disk, and the guest was not told yet";
     AfterTellingSync = "after-telling-sync", "a notice is on disk, and nobody was shown it yet";
     AfterActSync = "after-act-sync", "the act moment is on disk, and no session was asked to end yet";

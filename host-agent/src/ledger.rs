@@ -22,6 +22,7 @@ use curfew_agent_core::Entry;
 use medium::Medium;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -39,8 +40,16 @@ const REWRITE_ABOVE: u64 = 1024 * 1024;
 const REWRITE_FACTOR: u64 = 4;
 /// The same for one that was just opened: what it has grown by is not known, and the first rewrite is cheap.
 const REWRITE_FIRST_ABOVE: u64 = 64 * 1024;
-/// Most bytes that are left to become durable with a later turn: a page, which is written as a whole anyway.
-const LOOSE_MAX: usize = 4096;
+/// Most bytes that are left to become durable with a later turn: an order for a thousand guests. They are kept in memory
+/// meanwhile.
+const LOOSE_MAX: usize = 64 * 1024;
+/// A thread's place for rendering is given back above this: most turns need less.
+const PLACE_MAX: usize = 64 * 1024;
+
+thread_local! {
+    /// Where a turn's lines are rendered: one place a thread, not one a ledger, and no new one each turn.
+    static PLACE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// When entries must be durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,12 +85,10 @@ pub(crate) struct Ledger {
     incarnation: u64,
     /// Where the durable part ends.
     durable: u64,
-    /// What comes behind it, until it is durable too.
+    /// What was written behind it, until it is durable too.
     loose: Vec<u8>,
     /// How many lines that is.
     loose_lines: usize,
-    /// How much of that has been written.
-    written: usize,
     /// The length above which it is rewritten.
     rewrite_above: u64,
     /// A write or a sync failed: what lies behind `durable` is cut off and written anew.
@@ -140,7 +147,6 @@ impl Ledger {
             durable: length,
             loose: Vec::new(),
             loose_lines: 0,
-            written: 0,
             rewrite_above: REWRITE_FIRST_ABOVE,
             has_failed: false,
             rename_pending: false,
@@ -159,29 +165,35 @@ impl Ledger {
             return Ok(());
         }
         self.settle_rename()?;
-        let before = (self.loose.len(), self.loose_lines);
-        let rendered = write_lines(&mut self.loose, self.loose_lines, entries);
-        self.loose_lines += entries.len();
-        rendered.and_then(|()| self.write_loose(when)).map_err(|source| {
-            self.loose.truncate(before.0);
-            self.loose_lines = before.1;
+        let written = PLACE.with_borrow_mut(|place| {
+            place.clear();
+            let rendered = write_lines(place, self.loose_lines, entries);
+            let written = rendered.and_then(|()| self.write_behind(place, entries.len(), when));
+            place.shrink_to(PLACE_MAX);
+            written
+        });
+        written.map_err(|source| {
             self.has_failed = true;
             LedgerError::Io { doing: "writing", path: self.dir.join(FILE), source }
         })
     }
 
-    fn write_loose(&mut self, when: Durable) -> io::Result<()> {
+    /// Writes these lines behind what is there. After an error all that is loose has to be written anew.
+    fn write_behind(&mut self, bytes: &[u8], lines: usize, when: Durable) -> io::Result<()> {
         if self.has_failed {
             // Also after a failed sync: it may leave pages that count as clean and never reach the disk.
             self.medium.cut(self.durable)?;
-            self.written = 0;
+            self.medium.append(&self.loose)?;
             self.has_failed = false;
         }
-        self.medium.append(&self.loose[self.written..])?;
-        self.written = self.loose.len();
-        if when == Durable::Now || self.loose.len() > LOOSE_MAX {
+        self.medium.append(bytes)?;
+        let loose = self.loose.len() + bytes.len();
+        if when == Durable::Now || loose > LOOSE_MAX {
             self.medium.sync()?;
-            self.set_all_durable(self.durable + self.loose.len() as u64);
+            self.set_all_durable(self.durable + loose as u64);
+        } else {
+            self.loose.extend_from_slice(bytes);
+            self.loose_lines += lines;
         }
         Ok(())
     }
@@ -190,7 +202,6 @@ impl Ledger {
         self.durable = length;
         self.loose = Vec::new();
         self.loose_lines = 0;
-        self.written = 0;
     }
 
     /// Whether the ledger has grown so much that it should be rewritten.

@@ -8,7 +8,8 @@ use curfew_types::agent::Report;
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Write this to the ledger, durably, before anything else of the turn.
+    /// Write this to the ledger, durably, before anything else of the turn. What was accepted or acknowledged may become
+    /// durable later while a turn only looks at guests: nobody has felt it or heard of it.
     Write(Entry),
     /// Ask a provider, and feed the answer back under the call's number.
     Call {

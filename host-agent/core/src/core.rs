@@ -9,12 +9,10 @@ use crate::ledger::Entry;
 use crate::outbox::Outbox;
 use crate::run::{Phase, Run};
 use crate::safeguards::Guarding;
-use curfew_types::agent::{Finding, Hello, LedgerMark, Report, TaskProgress};
+use crate::telling::Telling;
+use curfew_types::agent::{Finding, Hello, LedgerMark, TaskProgress};
 use curfew_types::{GuestId, Mono, Now, TaskId, Verdict, WallTime};
 use std::collections::{BTreeMap, HashMap, VecDeque};
-
-/// After how long findings that were not acknowledged are sent again on a live stream.
-const RESEND_MS: u64 = 5_000;
 
 /// What the core is told once.
 #[derive(Clone, Copy, Debug)]
@@ -134,10 +132,7 @@ pub struct Core {
     next_call: u64,
     /// Calls made since the last turn ended: they go out with it, so empty between turns.
     calls_of_turn: Vec<Call>,
-    connected: bool,
-    resend_at: Option<Mono>,
-    /// Where tasks stand that the controller has not been told: empties with every report.
-    progress: BTreeMap<TaskId, TaskProgress>,
+    pub(crate) telling: Telling,
     actions: VecDeque<Action>,
 }
 
@@ -162,9 +157,7 @@ impl Core {
             calls: HashMap::new(),
             next_call: 1,
             calls_of_turn: Vec::new(),
-            connected: false,
-            resend_at: None,
-            progress: BTreeMap::new(),
+            telling: Telling::default(),
             actions: VecDeque::new(),
         }
     }
@@ -173,10 +166,7 @@ impl Core {
     pub fn handle(&mut self, now: Now, event: Event) {
         match event {
             Event::Welcomed { epoch, acknowledged } => self.handle_welcome(now, epoch, acknowledged),
-            Event::Disconnected => {
-                self.connected = false;
-                self.resend_at = None;
-            }
+            Event::Disconnected => self.telling.detach(),
             Event::Ordered(order) => self.handle_order(now, order),
             Event::CancelAsked(cancel) => self.handle_cancel(now, cancel),
             Event::Safeguarded(safeguards) => self.handle_safeguards(now, safeguards),
@@ -220,36 +210,7 @@ impl Core {
         self.follow_up_due(now);
         self.confirm_safeguards(now);
         self.release_calls(now);
-        if !self.connected {
-            return;
-        }
-        if self.resend_at.is_some_and(|at| at <= now.mono) {
-            self.outbox.rewind();
-        }
-        while self.outbox.has_unsent()
-            || !self.progress.is_empty()
-            || self.guarding.untold
-            || self.drains.untold
-        {
-            let drains = std::mem::take(&mut self.drains.untold).then(|| self.drains.shown());
-            let (first_sequence, findings) = self.outbox.take_unsent();
-            let progress = std::mem::take(&mut self.progress).into_values().collect();
-            self.guarding.untold = false;
-            self.push(Action::Send(Report {
-                progress,
-                first_sequence,
-                findings,
-                ledger: self.mark,
-                safeguards: self.guarding.in_force,
-                drains,
-            }));
-        }
-        // Counted from the oldest finding that is out: reports of progress must not put it off.
-        if self.outbox.is_empty() {
-            self.resend_at = None;
-        } else if self.resend_at.is_none_or(|at| at <= now.mono) {
-            self.resend_at = Some(now.mono.plus(RESEND_MS));
-        }
+        self.tell_controller(now);
     }
 
     /// The next thing to do. Drain it until `None` after every turn.
@@ -266,10 +227,9 @@ impl Core {
             (None, _) => (run.next.min(run.deadline), "a task goes on"),
         });
         let follow_ups = self.follow_ups.values().filter_map(FollowUp::timeout);
-        let resend =
-            self.resend_at.filter(|_| self.connected).map(|at| (at, "findings were not acknowledged"));
+        let telling = self.telling.timeout();
         let drains = self.drains.timeout();
-        runs.chain(follow_ups).chain(resend).chain(self.guarding.timeout()).chain(drains).min()
+        runs.chain(follow_ups).chain(telling).chain(self.guarding.timeout()).chain(drains).min()
     }
 
     /// What to say first on a new stream.
@@ -337,22 +297,6 @@ impl Core {
         }
     }
 
-    /// Notes where a task stands, for the next report.
-    pub(crate) fn tell_progress(&mut self, id: TaskId) {
-        let Some(run) = self.runs.get_mut(&id) else { return };
-        let (stage, sessions) = (run.stage(), run.counts());
-        run.progress_told = Some((stage, sessions));
-        self.progress.insert(id, TaskProgress { operation: id.operation, index: id.index, stage, sessions });
-    }
-
-    /// The same, if it is news.
-    pub(crate) fn tell_changed_progress(&mut self, id: TaskId) {
-        let is_news = |run: &Run| run.progress_told != Some((run.stage(), run.counts()));
-        if self.runs.get(&id).is_some_and(is_news) {
-            self.tell_progress(id);
-        }
-    }
-
     /// Gives a task its outcome, and the guest to the next task.
     pub(crate) fn finish(&mut self, now: Now, id: TaskId, verdict: Verdict, follow_up: bool) {
         self.call_off(now, id, &verdict);
@@ -362,7 +306,7 @@ impl Core {
             // A call of this very turn has not gone out: a finished task asks for nothing more.
             self.calls_of_turn.retain(|made| made.call != call);
         }
-        self.progress.remove(&id);
+        self.telling.forget_progress(id);
         self.end_drain_of(now, id, &run, &verdict);
         self.conclude(now, id, run.guest.clone(), verdict, follow_up);
         if follow_up {
@@ -424,28 +368,6 @@ impl Core {
         if run.phase == Phase::Looking && run.logoff.drain.is_some() && run.may_end(now.mono) {
             run.phase = Phase::Draining;
             self.begin_drain_of(now, id);
-        }
-    }
-
-    fn handle_welcome(&mut self, now: Now, epoch: u64, acknowledged: u64) {
-        self.connected = true;
-        self.found = None;
-        if epoch > self.epoch_seen {
-            self.epoch_seen = epoch;
-            self.write(Entry::EpochSeen { epoch });
-        }
-        self.handle_acknowledged(now, acknowledged);
-        self.outbox.rewind();
-        self.drains.untold = true;
-        self.resend_at = (!self.outbox.is_empty()).then(|| now.mono.plus(RESEND_MS));
-    }
-
-    fn handle_acknowledged(&mut self, now: Now, sequence: u64) {
-        if self.outbox.acknowledge(sequence) {
-            // What is left was sent later, and gets its own time.
-            self.resend_at = self.resend_at.map(|_| now.mono.plus(RESEND_MS));
-            self.acknowledged = self.outbox.first_pending() - 1;
-            self.write(Entry::Acknowledged { sequence: self.acknowledged });
         }
     }
 

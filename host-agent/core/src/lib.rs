@@ -22,6 +22,7 @@ mod results;
 mod run;
 mod safeguards;
 mod steps;
+mod telling;
 mod verdicts;
 mod warning;
 

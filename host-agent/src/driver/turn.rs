@@ -44,12 +44,16 @@ impl Turn {
         turn
     }
 
-    /// Whether what is written may become durable later: nothing else happens in this turn, and what was
-    /// acknowledged is told and acknowledged again if that is forgotten.
+    /// Whether what is written may become durable later: nothing is done or told in this turn, somebody looks at guests at
+    /// most. What was accepted is ordered again if that is forgotten, and nobody has heard of it or felt it; what was
+    /// acknowledged is told and acknowledged again.
     pub(super) fn may_be_durable_later(&self) -> bool {
-        self.calls.is_empty()
+        self.calls.iter().all(|call| matches!(call.request, Request::List(_)))
             && self.reports.is_empty()
-            && self.entries.iter().all(|entry| matches!(entry, Entry::Acknowledged { .. }))
+            && self
+                .entries
+                .iter()
+                .all(|entry| matches!(entry, Entry::Acknowledged { .. } | Entry::Accepted { .. }))
     }
 
     /// Whether some session is to be asked to end.

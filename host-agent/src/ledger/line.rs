@@ -50,7 +50,9 @@ pub(super) fn write(out: &mut Vec<u8>, behind: usize, value: &impl Serialize) ->
     write!(out, "00000000 {behind} ")?;
     serde_json::to_writer(&mut *out, value)?;
     let sum = crc32(&out[start + 9..]);
-    write!(&mut out[start..start + 8], "{sum:08x}")?;
+    for (at, digit) in out[start..start + 8].iter_mut().rev().enumerate() {
+        *digit = b"0123456789abcdef"[((sum >> (at * 4)) & 15) as usize];
+    }
     out.push(b'\n');
     Ok(())
 }

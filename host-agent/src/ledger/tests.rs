@@ -282,7 +282,7 @@ fn what_may_become_durable_later_does_so_with_the_next_that_must() {
     let syncs = disk.0.lock().unwrap().syncs;
     ledger.append(&[], Durable::Now).unwrap();
     assert_eq!(disk.0.lock().unwrap().syncs, syncs, "there was nothing to sync");
-    for _ in 0..200 {
+    for _ in 0..2000 {
         ledger.append(std::slice::from_ref(&acknowledged), Durable::WithTheNext).unwrap();
     }
     assert!(disk.0.lock().unwrap().syncs > syncs, "what is not durable grows without bound");

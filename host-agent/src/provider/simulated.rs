@@ -93,9 +93,11 @@ impl Simulated {
     }
 
     fn number_of_name(&self, name: &str) -> Option<u32> {
-        let number: u32 = name.strip_prefix(self.config.name_prefix.as_str())?.parse().ok()?;
+        let digits = name.strip_prefix(self.config.name_prefix.as_str())?;
+        let number: u32 = digits.parse().ok()?;
         // "007" and "+7" parse as well, but are nobody's name.
-        ((1..=self.config.guests).contains(&number) && self.config.name_of(number) == name).then_some(number)
+        let is_name = digits.bytes().all(|digit| digit.is_ascii_digit()) && !digits.starts_with('0');
+        (is_name && (1..=self.config.guests).contains(&number)).then_some(number)
     }
 
     /// Waits until the guest answers, or says that it has not within the budget.

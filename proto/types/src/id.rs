@@ -1,6 +1,6 @@
 //! Names and ids: hosts, guests, operations and tasks, each parsed once and valid from then on.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -27,8 +27,8 @@ fn refuse<T>(kind: &'static str, text: &str, why: &'static str) -> Result<T, IdE
 /// A host's name, as its certificate says it: lower-case letters, digits, `-` and `.`.
 ///
 /// Cheap to clone: inventories and operations share one allocation.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct HostName(Arc<str>);
 
 impl HostName {
@@ -62,8 +62,8 @@ impl FromStr for HostName {
 }
 
 /// A guest's identity: its hypervisor's UUID, otherwise `host/provider/local-id`. Names are labels, not ids.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct GuestId(Arc<str>);
 
 impl GuestId {
@@ -110,8 +110,8 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// An operation's id: 41 bits of milliseconds since 2024, then 22 random bits; shown as `op-` and 13 characters.
 ///
 /// Ids sort by time, fit a signed 64-bit column, and are not reused after a backup is restored, as a counter would be.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct OperationId(u64);
 
 impl OperationId {
@@ -119,6 +119,16 @@ impl OperationId {
     pub fn new(wall: crate::WallTime, entropy: u64) -> OperationId {
         let since = u64::try_from(wall.0 - ID_EPOCH_MS).unwrap_or(0) & ((1 << 41) - 1);
         OperationId((since << ID_RANDOM_BITS) | (entropy & ((1 << ID_RANDOM_BITS) - 1)))
+    }
+
+    /// The id in words, written in one piece: ledgers and logs have one in every line.
+    fn text(self, place: &mut [u8; 16]) -> &str {
+        place[..3].copy_from_slice(b"op-");
+        for (at, letter) in place[3..].iter_mut().rev().enumerate() {
+            *letter = ALPHABET[((self.0 >> (at * 5)) & 31) as usize];
+        }
+        // Letters and digits only, so it always is text.
+        std::str::from_utf8(place).unwrap_or_default()
     }
 
     /// The id as it stands in the store and on the agents' wire.
@@ -134,12 +144,7 @@ impl OperationId {
 
 impl fmt::Display for OperationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("op-")?;
-        for place in (0..13).rev() {
-            let digit = (self.0 >> (place * 5)) & 31;
-            write!(f, "{}", ALPHABET[digit as usize] as char)?;
-        }
-        Ok(())
+        f.write_str(self.text(&mut [0; 16]))
     }
 }
 
@@ -223,6 +228,24 @@ macro_rules! text_conversions {
     )+};
 }
 text_conversions!(HostName, GuestId, OperationId);
+
+impl Serialize for HostName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl Serialize for GuestId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl Serialize for OperationId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.text(&mut [0; 16]))
+    }
+}
 
 impl fmt::Display for HostName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

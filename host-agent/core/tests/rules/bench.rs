@@ -12,6 +12,8 @@ use curfew_types::{
 
 /// A task's time in the orders that a bench gives.
 pub(crate) const TIMEOUT_MS: u64 = 20_000;
+/// How long what nobody waits for is held back for company.
+pub(crate) const COMPANY_MS: u64 = 50;
 /// The time of such an order.
 pub(crate) const REMAINING_MS: u64 = 60_000;
 

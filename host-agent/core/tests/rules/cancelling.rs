@@ -1,6 +1,6 @@
 //! Taking tasks back, and saying truthfully how far they had come.
 
-use crate::bench::{Bench, TIMEOUT_MS, cancel, error, listing, operation, order};
+use crate::bench::{Bench, COMPANY_MS, TIMEOUT_MS, cancel, error, listing, operation, order};
 use curfew_agent_core::Event;
 use curfew_agent_core::call::EndReply;
 use curfew_types::agent::Cancel;
@@ -129,6 +129,7 @@ fn an_accepted_task_goes_on_when_only_unaccepted_ones_are_taken_back() {
     let mut bench = Bench::acting(&["a"]);
     withdraw(&mut bench);
     assert!(bench.findings().is_empty());
+    bench.pass(COMPANY_MS);
     assert_eq!(bench.reports()[0].progress[0].stage, curfew_types::Stage::Ending);
     bench.ended(Ok(EndReply::Asked));
     bench.list(Ok(listing(&[])));

@@ -1,6 +1,6 @@
 //! Guests that refuse new logons: told first, told again, and always let go, whatever is killed meanwhile.
 
-use crate::bench::{Bench, REMAINING_MS, TIMEOUT_MS, cancel, error, id, listing, order};
+use crate::bench::{Bench, COMPANY_MS, REMAINING_MS, TIMEOUT_MS, cancel, error, id, listing, order};
 use curfew_agent_core::call::{DrainReply, EndReply, Request, UndrainReply};
 use curfew_agent_core::{Entry, Event};
 use curfew_types::agent::{Order, Safeguards, SafeguardsMark};
@@ -22,8 +22,9 @@ fn set(for_ms: u64) -> Event {
     by_hand(DrainWish::Set { for_ms, by: "alice".into(), reason: "patching".into() })
 }
 
-/// The drains as reports told them last.
-fn told(bench: &Bench) -> Vec<Drain> {
+/// The drains as reports told them last, a moment from now.
+fn told(bench: &mut Bench) -> Vec<Drain> {
+    bench.pass(COMPANY_MS);
     bench.drains.clone()
 }
 
@@ -44,7 +45,7 @@ fn the_drain_of_a_task_is_lifted_when_the_task_ends() {
     bench.list(Ok(listing(&[])));
     assert_eq!(bench.verdict().outcome, Outcome::NothingToDo);
     bench.undrained(Ok(UndrainReply::Lifted));
-    assert_eq!(told(&bench), []);
+    assert_eq!(told(&mut bench), []);
     assert!(bench.is_quiet_for(HOUR_MS));
 }
 
@@ -54,7 +55,7 @@ fn a_drain_for_a_time_outlives_its_task_and_ends_by_itself() {
     bench.order(draining(DrainFor::Ms(HOUR_MS)));
     assert_eq!(bench.drained(Ok(DrainReply::InForce)), HOUR_MS);
     bench.list(Ok(listing(&[])));
-    assert_eq!(told(&bench)[0].state, DrainState::InForce);
+    assert_eq!(told(&mut bench)[0].state, DrainState::InForce);
     while let Request::Drain(_) = bench.next_call().request {
         // Told again now and then, since a guest that was rebooted has forgotten.
         bench.drained(Ok(DrainReply::InForce));
@@ -106,13 +107,13 @@ fn a_guest_that_cannot_be_told_to_take_logons_again_is_told_at_the_first_contact
     bench.drained(Ok(DrainReply::InForce));
     for code in [StatusCode::VmNotRunning, StatusCode::TimedOut, StatusCode::AdditionsNotAvail] {
         bench.undrained(Err(error(code)));
-        let told = told(&bench);
+        let told = told(&mut bench);
         let lifting = (told[0].owner, told[0].state, told[0].problem.as_str());
         assert_eq!(lifting, (DrainOwner::Hand, DrainState::Lifting, "the guest said no"));
     }
     let mut bench = Bench::recover(bench.core.summary(), bench.ms + 10, "boot-1");
     bench.handle(Event::Welcomed { epoch: 1, acknowledged: 0 });
-    assert_eq!((told(&bench)[0].state, told(&bench)[0].by.as_str()), (DrainState::Lifting, "alice"));
+    assert_eq!((bench.drains[0].state, bench.drains[0].by.as_str()), (DrainState::Lifting, "alice"));
     bench.undrained(Ok(UndrainReply::Lifted));
     // What the process before this one had asked may be carried out after that, so it is said once more.
     bench.undrained(Ok(UndrainReply::Lifted));
@@ -222,13 +223,13 @@ fn logons_return_when_the_last_drain_is_lifted() {
     bench.order(draining(DrainFor::Ms(2 * HOUR_MS)));
     assert_eq!(bench.drained(Ok(DrainReply::InForce)), 2 * HOUR_MS);
     bench.list(Ok(listing(&[])));
-    assert_eq!(told(&bench).len(), 2);
+    assert_eq!(told(&mut bench).len(), 2);
     let operation = DrainOwner::Operation(curfew_types::OperationId::from_number(1).expect("fits"));
     bench.handle(by_hand(DrainWish::Lift(operation)));
-    assert_eq!(bench.drained(Ok(DrainReply::InForce)), HOUR_MS);
+    assert_eq!(bench.drained(Ok(DrainReply::InForce)), HOUR_MS - COMPANY_MS);
     bench.handle(by_hand(DrainWish::LiftAll));
     bench.undrained(Ok(UndrainReply::Lifted));
-    assert_eq!(told(&bench), []);
+    assert_eq!(told(&mut bench), []);
 }
 
 #[test]
@@ -245,7 +246,7 @@ fn what_somebody_else_refuses_counts_as_refused() {
     let mut bench = Bench::new();
     bench.order(draining(DrainFor::TheTask));
     bench.drained(Ok(DrainReply::SomebodyElses));
-    assert_eq!(told(&bench)[0].state, DrainState::SomebodyElses);
+    assert_eq!(told(&mut bench)[0].state, DrainState::SomebodyElses);
     bench.list(Ok(listing(&["a"])));
     assert_eq!(bench.ends().0, "a");
 }
@@ -331,11 +332,11 @@ fn a_guest_that_came_here_drained_is_let_go_when_all_of_its_drains_are_lifted() 
 #[test]
 fn a_controller_is_told_all_drains_first_on_every_stream() {
     let mut bench = Bench::new();
-    assert_eq!(told(&bench), []);
+    assert_eq!(told(&mut bench), []);
     bench.handle(set(HOUR_MS));
     bench.drained(Ok(DrainReply::InForce));
     bench.handle(Event::Disconnected);
     bench.handle(Event::Welcomed { epoch: 2, acknowledged: 0 });
-    let drains = told(&bench);
+    let drains = &bench.drains;
     assert_eq!((drains[0].by.as_str(), drains[0].reason.as_str()), ("alice", "patching"));
 }

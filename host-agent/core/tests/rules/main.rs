@@ -11,4 +11,5 @@ mod outbox;
 mod recovering;
 mod running;
 mod safeguards;
+mod telling;
 mod warning;

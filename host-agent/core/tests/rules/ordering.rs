@@ -1,6 +1,6 @@
 //! Which orders are taken, and how often.
 
-use crate::bench::{Bench, id, listing, operation, order};
+use crate::bench::{Bench, COMPANY_MS, id, listing, operation, order};
 use curfew_agent_core::{Entry, Event};
 use curfew_types::agent::{Order, OrderedTask};
 use curfew_types::{Mono, Outcome, Reason, Stage, StatusCode};
@@ -49,6 +49,7 @@ fn the_same_order_twice_is_accepted_once() {
     bench.order(order(&["vm-1"]));
     bench.order(order(&["vm-1"]));
     assert!(bench.writes().is_empty());
+    bench.pass(COMPANY_MS);
     assert_eq!(
         bench.reports()[0].progress[0].stage,
         Stage::Accepted,

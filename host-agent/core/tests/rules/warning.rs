@@ -1,6 +1,6 @@
 //! People are told before they are logged off, as often as was asked and not more; leaving ends the wait.
 
-use crate::bench::{Bench, TIMEOUT_MS, cancel, listing, listing_of_boot, order};
+use crate::bench::{Bench, COMPANY_MS, TIMEOUT_MS, cancel, listing, listing_of_boot, order};
 use curfew_agent_core::Event;
 use curfew_agent_core::call::{EndReply, NoticeReply, Request};
 use curfew_types::agent::Order;
@@ -56,10 +56,11 @@ fn the_first_notice_says_the_whole_time_and_the_task_says_that_it_warns() {
     let mut bench = Bench::new();
     bench.order(telling(GRACE_MS, None));
     bench.list(Ok(listing(&["a", "b"])));
+    let (who, text) = bench.notified(NoticeReply::Shown);
+    bench.pass(COMPANY_MS);
     let stages: Vec<Stage> =
         bench.reports().iter().flat_map(|report| &report.progress).map(|told| told.stage).collect();
     assert_eq!(stages, [Stage::Warning]);
-    let (who, text) = bench.notified(NoticeReply::Shown);
     assert_eq!((who.as_slice(), text.as_str()), (["a".to_owned(), "b".to_owned()].as_slice(), "off in 60 s"));
 }
 

@@ -1,4 +1,4 @@
-//! What the log says of a turn, whatever a guest put into it.
+//! What the log says of a turn, whatever a guest put into it; and what must be durable before the turn goes on.
 
 use super::*;
 use curfew_types::agent::Finding;
@@ -63,4 +63,51 @@ fn what_a_guest_said_never_forges_a_line_of_the_log() {
         assert!(!log.contains(hostile), "{log:?}");
         assert!(log.contains("forged"), "the test says something");
     }
+}
+
+fn call(request: Request) -> Call {
+    let guest = "h1/qga/vm".parse().expect("an id");
+    Call { call: 1, guest, request, budget_ms: 1_000 }
+}
+
+fn looking_at_what_was_accepted() -> Turn {
+    let accepted = Entry::Accepted {
+        operation: OperationId::from_number(7).expect("an id"),
+        boot: "b".into(),
+        at: curfew_types::Mono(1),
+        expires: curfew_types::Mono(2),
+        task_timeout_ms: 3,
+        logoff: curfew_types::Logoff::default(),
+        tasks: Vec::new(),
+    };
+    let look = call(Request::List(curfew_agent_core::call::Look::default()));
+    Turn { entries: vec![accepted], calls: vec![look], ..Turn::default() }
+}
+
+#[test]
+fn guests_may_be_looked_at_before_the_acceptance_is_durable() {
+    assert!(looking_at_what_was_accepted().may_be_durable_later());
+}
+
+#[test]
+fn nothing_is_done_in_a_guest_or_told_before_all_that_was_written_is_durable() {
+    let undrains = Turn { calls: vec![call(Request::Undrain)], ..looking_at_what_was_accepted() };
+    assert!(!undrains.may_be_durable_later());
+    let report = Report {
+        progress: Vec::new(),
+        first_sequence: 1,
+        findings: Vec::new(),
+        ledger: curfew_types::agent::LedgerMark::default(),
+        safeguards: curfew_types::agent::SafeguardsMark::default(),
+        drains: None,
+    };
+    let tells = Turn { reports: vec![report], ..looking_at_what_was_accepted() };
+    assert!(!tells.may_be_durable_later());
+}
+
+#[test]
+fn an_epoch_that_was_seen_is_durable_at_once() {
+    let mut turn = looking_at_what_was_accepted();
+    turn.entries.push(Entry::EpochSeen { epoch: 2 });
+    assert!(!turn.may_be_durable_later());
 }

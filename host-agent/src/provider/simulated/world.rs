@@ -168,7 +168,7 @@ impl World {
         let (mut replies, mut shown) = (Vec::new(), Vec::new());
         for key in keys {
             let is_it = |session: &&mut guest::SimulatedSession| {
-                boot == key.boot && session.number.to_string() == key.id && session.began_us == key.began_us
+                boot == key.boot && session.is_named(&key.id) && session.began_us == key.began_us
             };
             let Some(session) = guest.sessions.iter_mut().find(is_it) else {
                 replies.push(NoticeReply::Gone);
@@ -206,7 +206,7 @@ impl World {
         if boot_id(config, number, guest.boot) != key.boot {
             return Ok(EndReply::NotThatSession);
         }
-        let Some(at) = guest.sessions.iter().position(|session| session.number.to_string() == key.id) else {
+        let Some(at) = guest.sessions.iter().position(|session| session.is_named(&key.id)) else {
             return Ok(EndReply::Gone);
         };
         let session = &mut guest.sessions[at];

@@ -129,6 +129,11 @@ impl SimulatedSession {
         SimulatedSession { number, user, began_us, gone_ms: None, closing: false, notices: 0 }
     }
 
+    /// Whether this is its id.
+    pub(super) fn is_named(&self, id: &str) -> bool {
+        id.parse() == Ok(self.number)
+    }
+
     /// How long it takes to go once it was asked politely, in milliseconds.
     pub(super) fn delay_ms(&self, config: &SimulatedConfig, it: Moment) -> u64 {
         // Other bits than those that decide what the session looks like.

@@ -1,0 +1,80 @@
+//! What the controller is told at once, and what waits a moment for company.
+
+use crate::bench::{Bench, COMPANY_MS, id, listing, order};
+use curfew_agent_core::Event;
+use curfew_agent_core::call::EndReply;
+use curfew_types::agent::{Safeguards, SafeguardsMark};
+use curfew_types::{DrainAsk, DrainWish, Stage};
+
+#[test]
+fn a_quick_logoff_is_told_in_one_report() {
+    let mut bench = Bench::acting(&["a"]);
+    assert!(bench.reports().is_empty());
+    bench.ended(Ok(EndReply::Asked));
+    assert!(bench.reports().is_empty());
+    bench.list(Ok(listing(&[])));
+    let reports = bench.reports();
+    assert_eq!((reports.len(), reports[0].findings.len(), reports[0].progress.len()), (1, 1, 0));
+}
+
+#[test]
+fn progress_waits_a_moment_and_no_longer() {
+    let mut bench = Bench::new();
+    bench.order(order(&["vm-1", "vm-2"]));
+    let calls = bench.calls();
+    assert!(bench.reports().is_empty());
+    bench.pass(COMPANY_MS - 1);
+    assert!(bench.reports().is_empty());
+    // What is new meanwhile does not put it off, and goes along.
+    bench.handle(Event::Listed { call: calls[0].call, result: Ok(listing(&["a"])) });
+    bench.pass(1);
+    let stages: Vec<Stage> = bench.reports()[0].progress.iter().map(|told| told.stage).collect();
+    assert_eq!(stages, [Stage::Ending, Stage::Accepted]);
+}
+
+#[test]
+fn the_core_asks_to_be_woken_for_what_waits() {
+    let mut bench = Bench::new();
+    bench.order(order(&["vm-1"]));
+    let (at, _) = bench.core.poll_timeout().expect("a moment");
+    assert_eq!(at, bench.now().mono.plus(COMPANY_MS));
+}
+
+#[test]
+fn an_outcome_goes_at_once_and_takes_what_waits_along() {
+    let mut bench = Bench::new();
+    bench.order(order(&["vm-1", "vm-2"]));
+    let calls = bench.calls();
+    bench.handle(Event::Listed { call: calls[0].call, result: Ok(listing(&[])) });
+    let reports = bench.reports();
+    assert_eq!((reports.len(), reports[0].findings.len()), (1, 1));
+    let others: Vec<u32> = reports[0].progress.iter().map(|told| told.index).collect();
+    assert_eq!(others, [1], "an outcome says more than its task's progress");
+    bench.pass(COMPANY_MS);
+    assert!(bench.reports().is_empty(), "nothing is left to tell");
+}
+
+#[test]
+fn that_safeguards_are_in_force_is_told_at_once() {
+    let mut bench = Bench::new();
+    let mark = SafeguardsMark { epoch: 1, revision: 1 };
+    let safeguards = Safeguards { mark, held: vec![id("vm-1")], ..Safeguards::default() };
+    bench.handle(Event::Safeguarded(safeguards));
+    assert_eq!(bench.reports()[0].safeguards, mark);
+}
+
+#[test]
+fn what_waits_when_a_stream_ends_is_told_on_the_next_one() {
+    let mut bench = Bench::new();
+    bench.order(order(&["vm-1"]));
+    let set = DrainWish::Set { for_ms: 60_000, by: "alice".into(), reason: String::new() };
+    bench.handle(Event::DrainAsked(DrainAsk { guest: id("vm-2"), what: set }));
+    bench.handle(Event::Disconnected);
+    bench.pass(COMPANY_MS);
+    assert!(bench.reports().is_empty());
+    let unfinished = bench.core.hello(Vec::new(), 0).unfinished;
+    assert_eq!(unfinished.iter().map(|told| told.stage).collect::<Vec<_>>(), [Stage::Accepted]);
+    bench.handle(Event::Welcomed { epoch: 1, acknowledged: 0 });
+    assert_eq!(bench.reports()[0].drains.as_ref().map(Vec::len), Some(1));
+    assert_eq!(bench.reports()[0].progress.len(), 1);
+}
