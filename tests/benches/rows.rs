@@ -78,7 +78,7 @@ impl Row {
     ];
 
     /// Those of the short form.
-    pub(crate) const SHORT: [Row; 5] = [Row::Burst, Row::Start, Row::Cancel, Row::Past, Row::Agent];
+    pub(crate) const SHORT: [Row; 4] = [Row::Burst, Row::Start, Row::Cancel, Row::Past];
 
     /// Measures it.
     ///
