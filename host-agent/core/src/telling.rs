@@ -14,6 +14,7 @@ const RESEND_MS: u64 = 5_000;
 /// How long progress and drains wait for company. Most looks that find a session gone come within it; watchers see
 /// states up to 200 ms old, and the controller itself gathers for 100 of them.
 const COMPANY_MS: u64 = 50;
+
 /// What waits to be told. Nothing of it outlives the process.
 #[derive(Debug, Default)]
 pub(crate) struct Telling {
