@@ -19,7 +19,8 @@ pub(super) struct Book(Mutex<Entries>);
 
 #[derive(Default)]
 struct Entries {
-    ended: HashMap<GuestId, u32>,
+    /// The ids of the sessions that were asked to end: a patient agent asks some of them again.
+    ended: HashMap<GuestId, Vec<Box<str>>>,
     first_call_ns: Option<u64>,
 }
 
@@ -36,7 +37,8 @@ impl Book {
     /// What was done.
     pub(super) fn truth(&self) -> Truth {
         let entries = self.entries();
-        let stamps = entries.ended.iter().map(|(guest, ended)| stamp(guest.as_str(), *ended));
+        let count = |ended: &[Box<str>]| u32::try_from(ended.len()).unwrap_or(u32::MAX);
+        let stamps = entries.ended.iter().map(|(guest, ended)| stamp(guest.as_str(), count(ended)));
         Truth {
             guests: entries.ended.len() as u64,
             stamps: stamps.fold(0, u64::wrapping_add),
@@ -102,7 +104,11 @@ impl Provider for Counted {
     ) -> Result<EndReply, Error> {
         let reply = self.guests.end_session(guest, session, how, only_if, budget).await?;
         if reply == EndReply::Asked {
-            *self.book.entries().ended.entry(guest.clone()).or_default() += 1;
+            let mut entries = self.book.entries();
+            let ended = entries.ended.entry(guest.clone()).or_default();
+            if !ended.iter().any(|id| **id == *session.id) {
+                ended.push(session.id.as_str().into());
+            }
         }
         Ok(reply)
     }
