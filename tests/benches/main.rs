@@ -26,6 +26,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tikv_jemallocator::Jemalloc;
+use tokio::runtime::Builder;
 
 /// As the controller has it; the floor has it, too.
 #[global_allocator]
@@ -91,9 +92,24 @@ struct Findings {
     peers: Vec<Peer>,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let args = Args::parse();
+    // Processes with agents, of which there are several, have one thread each: thousands of agents that hand each other
+    // to another thread and back would cost what no agent of a real fleet does.
+    let builder = match &args.role {
+        Some(Role::FloorAgents(_) | Role::Agents(_) | Role::NatsAgents(_)) => Builder::new_current_thread,
+        Some(Role::FloorServer(_) | Role::Controller(_)) | None => Builder::new_multi_thread,
+    };
+    match builder().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(args)),
+        Err(error) => {
+            Terminal::system().note(&format!("The runtime cannot start: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let mut terminal = Terminal::system();

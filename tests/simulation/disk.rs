@@ -95,11 +95,12 @@ impl Disk {
             Record::Finished { operation, tasks, .. } => {
                 self.met.extend(tasks.iter().map(|(_, verdict)| verdict.reason.as_str()));
                 if let Some(kept) = self.operations.get_mut(operation) {
-                    kept.finished.extend(tasks.iter().cloned());
+                    let finished = tasks.iter().map(|(index, verdict)| (*index, verdict.as_ref().clone()));
+                    kept.finished.extend(finished);
                 }
             }
             Record::Late { operation, index, verdict, .. } => {
-                self.late.push((*operation, *index, verdict.clone()));
+                self.late.push((*operation, *index, verdict.as_ref().clone()));
                 if let Some(kept) = self.operations.get_mut(operation) {
                     kept.late_findings += 1;
                 }

@@ -44,19 +44,20 @@ impl World {
             Entry::Finished { operation, index, guest, verdict, sequence, .. } => {
                 let id = TaskId { operation: *operation, index: *index };
                 let mut said = self.truth.hosts[host].said.values().filter(|(of, _)| *of == id);
-                if self.truth.hosts[host].finished.contains(&id) && said.all(|(_, before)| before != verdict)
+                if self.truth.hosts[host].finished.contains(&id)
+                    && said.all(|(_, before)| *before != **verdict)
                 {
                     self.truth.fail(1, format!("host {host} finished {id} in another way than before"));
                 }
                 self.truth.hosts[host].finished.insert(id);
                 self.truth.guests.insert(id, guest.clone());
-                self.truth.hosts[host].said.insert(*sequence, (id, verdict.clone()));
+                self.truth.hosts[host].said.insert(*sequence, (id, verdict.as_ref().clone()));
                 self.check_finding(host, id, verdict);
                 self.check_results(host, id, verdict);
             }
             Entry::Said { finding, sequence, .. } => {
                 let id = TaskId { operation: finding.operation, index: finding.index };
-                self.truth.hosts[host].said.insert(*sequence, (id, finding.verdict.clone()));
+                self.truth.hosts[host].said.insert(*sequence, (id, finding.verdict.as_ref().clone()));
                 if finding.late {
                     self.check_finding(host, id, &finding.verdict);
                     self.check_results(host, id, &finding.verdict);

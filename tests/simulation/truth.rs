@@ -227,11 +227,11 @@ impl Truth {
                 Entry::Finished { operation, index, verdict, sequence, .. } => {
                     let id = TaskId { operation: *operation, index: *index };
                     known.finished.insert(id);
-                    known.said.insert(*sequence, (id, verdict.clone()));
+                    known.said.insert(*sequence, (id, verdict.as_ref().clone()));
                 }
                 Entry::Said { finding, sequence, .. } => {
                     let id = TaskId { operation: finding.operation, index: finding.index };
-                    known.said.insert(*sequence, (id, finding.verdict.clone()));
+                    known.said.insert(*sequence, (id, finding.verdict.as_ref().clone()));
                 }
                 Entry::Safeguarded { safeguards } => known.taken.push(safeguards.clone()),
                 // The host has booted since, so that nothing goes on: what it began is read anew as its agent starts.

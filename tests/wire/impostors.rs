@@ -109,7 +109,7 @@ async fn an_agent_that_reports_another_hosts_guest_is_cut_off() -> Result {
     let liar = Impostor::attach(&fleet, "liar", "liar").await?;
     let verdict = Verdict::new(Outcome::Succeeded, StatusCode::Ok, Reason::SessionsEnded, "trust me");
     let guest = "victim/simulated/guest-1".parse()?;
-    let finding = Finding { operation, index: 0, guest, verdict, late: false };
+    let finding = Finding { operation, index: 0, guest, verdict: verdict.into(), late: false };
     let ledger = LedgerMark { incarnation: 7, counter: 2 };
     let report = Report { first_sequence: 1, findings: vec![finding], ledger, ..Report::default() };
     liar.say(attach_request::Message::Report(report.into())).await?;

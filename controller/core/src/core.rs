@@ -10,6 +10,7 @@ use crate::safeguards::Guard;
 use crate::timer::{Timer, Timers};
 use curfew_types::{GuestId, HostName, Mono, Now, OperationId, OperationState, Stage, TaskId, Verdict};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
 /// How long an ended operation stays in memory: a repeated request id and a slow watcher still find it.
 const KEEP_ENDED_MS: u64 = 60_000;
@@ -93,7 +94,7 @@ pub struct Core {
     /// Operations that this turn changed.
     touched: BTreeSet<OperationId>,
     /// Outcomes of this turn, by operation and place of the host.
-    finished: BTreeMap<(OperationId, u32), Vec<(u32, Verdict)>>,
+    finished: BTreeMap<(OperationId, u32), Vec<(u32, Arc<Verdict>)>>,
     actions: VecDeque<Action>,
 }
 
@@ -196,16 +197,17 @@ impl Core {
     }
 
     /// Gives a task its outcome, frees its guest, and wakes who waited for that. Nothing happens to an ended task.
-    pub(crate) fn finish(&mut self, task: TaskId, verdict: Verdict) {
+    pub(crate) fn finish(&mut self, task: TaskId, verdict: impl Into<Arc<Verdict>>) {
+        let verdict = verdict.into();
         let Some(operation) = self.operations.get_mut(&task.operation) else { return };
         let Some(entry) = operation.task(task.index).filter(|entry| entry.stage != Stage::Done) else {
             return;
         };
         let (guest, host) = (entry.guest.clone(), entry.host);
-        self.finished.entry((task.operation, host)).or_default().push((task.index, verdict.clone()));
+        self.finished.entry((task.operation, host)).or_default().push((task.index, Arc::clone(&verdict)));
         operation.update(task.index, |entry| {
             entry.stage = Stage::Done;
-            entry.verdict = Some(Box::new(verdict));
+            entry.verdict = Some(verdict);
         });
         self.touch(task.operation);
         if self.busy.get(&guest) == Some(&task) {
@@ -235,7 +237,7 @@ impl Core {
     }
 
     /// Notes how long tasks took that were ordered by this process.
-    fn note_elapsed(&mut self, now: Now, operation: OperationId, tasks: &[(u32, Verdict)]) {
+    fn note_elapsed(&mut self, now: Now, operation: OperationId, tasks: &[(u32, Arc<Verdict>)]) {
         let Some(operation) = self.operations.get_mut(&operation) else { return };
         for (index, _) in tasks {
             let since = operation.task(*index).filter(|task| task.handed).map(|task| task.since);

@@ -6,6 +6,7 @@ use crate::operation::{Recall, Task};
 use crate::record::Record;
 use curfew_types::agent::{Finding, Report, TaskProgress};
 use curfew_types::{HostName, NotRunning, Now, Outcome, Reason, Stage, StatusCode, TaskId, Verdict};
+use std::sync::Arc;
 
 /// A report about what is not the reporter's.
 struct Foreign(String);
@@ -117,14 +118,14 @@ impl Core {
             return Ok(());
         };
         // Said again, and read as it was read the first time.
-        let read = as_withdrawn(task.recall, as_asked(operation.spec.not_running, verdict.clone()));
-        if !late && (*known == read || known.reason == Reason::Moved) {
+        let read = as_withdrawn(task.recall, as_asked(operation.spec.not_running, Arc::clone(&verdict)));
+        if !late && (*known == *read || known.reason == Reason::Moved) {
             return Ok(());
         }
         if cfg!(feature = "planted-bugs")
             && self.settings.planted == Some(PlantedBug::LateNewsReplacesOutcome)
         {
-            operation.tasks[index as usize].verdict = Some(Box::new(verdict.clone()));
+            operation.tasks[index as usize].verdict = Some(Arc::clone(&verdict));
         }
         operation.late_findings += 1;
         operation.touch(index);
@@ -135,20 +136,21 @@ impl Core {
 }
 
 /// A guest that stopped between plan and order is what the request says such guests are.
-fn as_asked(policy: NotRunning, verdict: Verdict) -> Verdict {
+fn as_asked(policy: NotRunning, verdict: Arc<Verdict>) -> Arc<Verdict> {
     let not_running = verdict.outcome == Outcome::Refused && verdict.reason == Reason::NotRunning;
     if not_running && policy == NotRunning::Skip {
-        return Verdict::new(Outcome::Skipped, StatusCode::Ok, Reason::NotRunningByChoice, verdict.message);
+        let why = verdict.message.as_str();
+        return Arc::new(Verdict::new(Outcome::Skipped, StatusCode::Ok, Reason::NotRunningByChoice, why));
     }
     verdict
 }
 
 /// An order that was taken back because a budget was spent was not cancelled by anybody.
-fn as_withdrawn(recall: Recall, verdict: Verdict) -> Verdict {
+fn as_withdrawn(recall: Recall, verdict: Arc<Verdict>) -> Arc<Verdict> {
     let not_started = verdict.outcome == Outcome::Cancelled && verdict.reason == Reason::NotStarted;
     if recall == Recall::Withdraw && not_started {
         let why = "its order was taken back when a failure budget was spent; a retry has it";
-        return Verdict::new(Outcome::Skipped, StatusCode::Ok, Reason::BudgetSpent, why);
+        return Arc::new(Verdict::new(Outcome::Skipped, StatusCode::Ok, Reason::BudgetSpent, why));
     }
     verdict
 }

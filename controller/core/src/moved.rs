@@ -5,6 +5,7 @@
 use crate::core::Core;
 use crate::operation::Recall;
 use curfew_types::{GuestId, HostName, Now, Outcome, Reason, Stage, StatusCode, TaskId, Verdict};
+use std::sync::Arc;
 
 impl Core {
     /// Takes back the running tasks of guests that another host runs now.
@@ -36,8 +37,8 @@ impl Core {
         name: &HostName,
         guest: &GuestId,
         recall: Recall,
-        verdict: Verdict,
-    ) -> Verdict {
+        verdict: Arc<Verdict>,
+    ) -> Arc<Verdict> {
         // What can mean that the guest is elsewhere; of everything else nothing is looked up.
         let tells_of_a_move = matches!(
             (verdict.outcome, verdict.reason),
@@ -73,6 +74,7 @@ impl Core {
             (Outcome::Failed, StatusCode::Unexpected)
         };
         let why = format!("the guest moved to {place} meanwhile: {}", verdict.message);
-        Verdict::new(outcome, code, Reason::Moved, why).with_sessions(verdict.sessions, verdict.results)
+        let moved = Verdict::new(outcome, code, Reason::Moved, why);
+        Arc::new(moved.with_sessions(verdict.sessions, verdict.results.clone()))
     }
 }

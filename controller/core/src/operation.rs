@@ -105,7 +105,7 @@ pub(crate) struct Task {
     pub(crate) since: Mono,
     pub(crate) until: Mono,
     pub(crate) sessions: SessionCounts,
-    pub(crate) verdict: Option<Box<Verdict>>,
+    pub(crate) verdict: Option<Arc<Verdict>>,
     pub(crate) revision: u64,
 }
 

@@ -8,6 +8,7 @@ use curfew_types::glob::Glob;
 use curfew_types::label::Labels;
 use curfew_types::operation::{OperationEvent, Standing};
 use curfew_types::{Guest, GuestId, HostName, Mono, Now, OperationId, OperationSpec, Verdict, WallTime};
+use std::sync::Arc;
 
 /// How many of its slowest tasks an ended operation names.
 pub const SLOWEST_MAX: usize = 10;
@@ -186,7 +187,7 @@ pub enum Record {
         /// The host's place.
         host: u32,
         /// The tasks' indices with how they ended.
-        tasks: Vec<(u32, Verdict)>,
+        tasks: Vec<(u32, Arc<Verdict>)>,
         /// When the controller learnt it.
         at: WallTime,
     },
@@ -201,7 +202,7 @@ pub enum Record {
         /// The guest.
         guest: GuestId,
         /// What was seen.
-        verdict: Verdict,
+        verdict: Arc<Verdict>,
         /// When the controller learnt it.
         at: WallTime,
     },

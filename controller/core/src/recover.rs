@@ -7,6 +7,7 @@ use crate::record::{ClockFrame, Record, Recovered, RecoveredOperation};
 use crate::safeguards::Guard;
 use crate::timer::Timer;
 use curfew_types::{Now, OperationState, Stage, TaskId};
+use std::sync::Arc;
 
 impl Core {
     /// A core that goes on from what the store knows. Its first action raises the epoch; drain and append before
@@ -63,7 +64,7 @@ impl Core {
             operation.update(index, |task| {
                 task.stage = Stage::Done;
                 task.sessions = verdict.sessions;
-                task.verdict = Some(Box::new(verdict));
+                task.verdict = Some(Arc::new(verdict));
             });
         }
         for index in row.cancelled_tasks {

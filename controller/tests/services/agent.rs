@@ -251,7 +251,7 @@ fn finish(state: &mut State, operation: OperationId, tasks: Vec<OrderedTask>, ve
         operation,
         index: task.index,
         guest: task.guest,
-        verdict: verdict.clone(),
+        verdict: verdict.clone().into(),
         late: false,
     };
     state.outbox.extend(tasks.into_iter().map(finding));

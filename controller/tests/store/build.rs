@@ -112,12 +112,12 @@ pub(crate) fn finish(started: &Started, tasks: &[(u32, Verdict)], at: WallTime) 
         let place = place_of(started, *index);
         match records.last_mut() {
             Some(Record::Finished { host, tasks, .. }) if *host == place => {
-                tasks.push((*index, verdict.clone()));
+                tasks.push((*index, verdict.clone().into()));
             }
             _ => records.push(Record::Finished {
                 operation: started.id,
                 host: place,
-                tasks: vec![(*index, verdict.clone())],
+                tasks: vec![(*index, verdict.clone().into())],
                 at,
             }),
         }
@@ -140,7 +140,7 @@ pub(crate) fn late(started: &Started, index: u32, verdict: Verdict, at: WallTime
         host: host.host.clone(),
         index,
         guest: host.guests[(index - host.first) as usize].id.clone(),
-        verdict,
+        verdict: verdict.into(),
         at,
     }
 }

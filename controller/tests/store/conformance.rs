@@ -232,7 +232,7 @@ pub(crate) async fn late_news_of_what_is_unknown_is_left_out(place: &impl Place)
     append(
         &store,
         &[
-            late(&unknown, 1, verdict.clone(), BEGIN),
+            late(&unknown, 1, verdict.as_ref().clone(), BEGIN),
             news(index, theirs.clone(), host(1)),
             news(0, guest(0, 0), host(1)),
             news(0, theirs.clone(), whose.clone()),

@@ -53,12 +53,12 @@ impl Model {
             Record::Finished { operation, tasks, at, .. } => {
                 let operation = self.known(*operation);
                 for (index, verdict) in tasks {
-                    operation.tasks[*index as usize].verdict = Some((verdict.clone(), *at));
+                    operation.tasks[*index as usize].verdict = Some((verdict.as_ref().clone(), *at));
                 }
             }
             Record::Late { operation, index, verdict, at, .. } => {
                 if let Some(operation) = self.operations.get_mut(operation) {
-                    operation.tasks[*index as usize].late.push((verdict.clone(), *at));
+                    operation.tasks[*index as usize].late.push((verdict.as_ref().clone(), *at));
                 }
             }
             Record::CancelRequested { operation, scope, by, reason, at } => {

@@ -13,6 +13,7 @@ use crate::telling::Telling;
 use curfew_types::agent::{Finding, Hello, LedgerMark, TaskProgress};
 use curfew_types::{GuestId, Mono, Now, TaskId, Verdict, WallTime};
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
 /// What the core is told once.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +93,7 @@ pub(crate) enum Caller {
 #[derive(Debug)]
 pub(crate) struct Remembered {
     pub(crate) guest: GuestId,
-    pub(crate) verdict: Verdict,
+    pub(crate) verdict: Arc<Verdict>,
     pub(crate) at: WallTime,
 }
 
@@ -117,7 +118,8 @@ pub struct Core {
     /// The ledger's counter as this process found it, until a controller has judged it.
     pub(crate) found: Option<u64>,
     pub(crate) epoch_seen: u64,
-    pub(crate) runs: BTreeMap<TaskId, Run>,
+    /// Boxed: a map moves its entries about.
+    pub(crate) runs: BTreeMap<TaskId, Box<Run>>,
     /// Tasks by guest: the first has the guest, the others wait.
     pub(crate) queues: HashMap<GuestId, VecDeque<TaskId>>,
     pub(crate) finished: HashMap<TaskId, Remembered>,
@@ -234,7 +236,7 @@ impl Core {
 
     /// What to say first on a new stream.
     pub fn hello(&self, capabilities: Vec<String>, inventory_digest: u64) -> Hello {
-        let progress = |(id, run): (&TaskId, &Run)| TaskProgress {
+        let progress = |(id, run): (&TaskId, &Box<Run>)| TaskProgress {
             operation: id.operation,
             index: id.index,
             stage: run.stage(),
@@ -291,10 +293,11 @@ impl Core {
 
     /// Hands the turn's calls out. A turn takes in several events, so what time a call has left is told only now.
     fn release_calls(&mut self, now: Now) {
-        for Call { call, guest, request, until } in std::mem::take(&mut self.calls_of_turn) {
+        let calls = self.calls_of_turn.drain(..).map(|Call { call, guest, request, until }| {
             let budget_ms = until.since(now.mono).max(1);
-            self.push(Action::Call { call, guest, request, budget_ms });
-        }
+            Action::Call { call, guest, request, budget_ms }
+        });
+        self.actions.extend(calls);
     }
 
     /// Gives a task its outcome, and the guest to the next task.
@@ -324,6 +327,7 @@ impl Core {
         verdict: Verdict,
         follow_up: bool,
     ) {
+        let verdict = Arc::new(verdict);
         let sequence = self.outbox.next_sequence();
         let (operation, index) = (id.operation, id.index);
         self.write(Entry::Finished {

@@ -107,7 +107,10 @@ impl Core {
         if closes {
             self.follow_ups.remove(&id);
         }
-        self.say(Finding { operation: id.operation, index: id.index, guest, verdict, late: true }, closes);
+        self.say(
+            Finding { operation: id.operation, index: id.index, guest, verdict: verdict.into(), late: true },
+            closes,
+        );
     }
 
     fn end_follow_up(&mut self, id: TaskId) {

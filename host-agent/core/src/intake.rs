@@ -98,7 +98,7 @@ impl Core {
         let queue = self.queues.entry(run.guest.clone()).or_default();
         queue.push_back(id);
         let is_first = queue.len() == 1;
-        self.runs.insert(id, run);
+        self.runs.insert(id, Box::new(run));
         self.tell_progress(id);
         if is_first {
             self.begin(now, id);

@@ -7,6 +7,7 @@ use crate::acting::{LeftAlone, LeftEarly, Target};
 use curfew_types::agent::{Finding, OrderedTask, Safeguards};
 use curfew_types::{DrainOwner, GuestId, Logoff, Mono, OperationId, SessionKey, Verdict, WallTime};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,7 +159,7 @@ pub enum Entry {
         /// The guest.
         guest: GuestId,
         /// The outcome.
-        verdict: Verdict,
+        verdict: Arc<Verdict>,
         /// Its number in the outbox; 0 when it was acknowledged before the ledger was rewritten.
         sequence: u64,
         /// When, for forgetting it one day.

@@ -57,7 +57,7 @@ impl Core {
         let may_be_asked = |run: &Run| {
             run.acting.as_ref().is_some_and(|acting| self.is_held(&run.guest) || acting.any_spared())
         };
-        let settles = self.runs.values().any(may_be_asked);
+        let settles = self.runs.values().any(|run| may_be_asked(run));
         // A task that has ended since may have asked, too: its process may have died more than once.
         let strays = self.runs.values().any(|run| run.acting.is_some()) || !self.finished.is_empty();
         let until = now.mono.plus(self.settings.call_max_ms);

@@ -111,7 +111,7 @@ impl Core {
     /// The same, if it is news.
     pub(crate) fn tell_changed_progress(&mut self, id: TaskId) {
         let is_news = |run: &Run| run.progress_told != Some((run.stage(), run.counts()));
-        if self.runs.get(&id).is_some_and(is_news) {
+        if self.runs.get(&id).is_some_and(|run| is_news(run)) {
             self.tell_progress(id);
         }
     }

@@ -14,6 +14,7 @@ use curfew_types::glob::{Glob, GlobError};
 use curfew_types::guest::GUEST_NAME_MAX;
 use curfew_types::label::{AGENT_PREFIX, LABELS_MAX};
 use curfew_types::{Guest, GuestId, OperationId};
+use std::sync::Arc;
 
 pub(super) fn operation(number: u64) -> Result<OperationId, ConvertError> {
     OperationId::from_number(number)
@@ -233,7 +234,7 @@ impl From<Finding> for wire::Finding {
             operation: finding.operation.number(),
             index: finding.index,
             guest_id: finding.guest.to_string(),
-            verdict: Some(finding.verdict.into()),
+            verdict: Some(finding.verdict.as_ref().into()),
             late: finding.late,
         }
     }
@@ -247,7 +248,7 @@ impl TryFrom<wire::Finding> for Finding {
             operation: operation(finding.operation)?,
             index: finding.index,
             guest: guest_id("finding.guest_id", &finding.guest_id)?,
-            verdict: verdict.try_into()?,
+            verdict: Arc::new(verdict.try_into()?),
             late: finding.late,
         })
     }

@@ -172,6 +172,12 @@ impl TryFrom<v1::SessionResult> for SessionResult {
 
 impl From<Verdict> for v1::Verdict {
     fn from(verdict: Verdict) -> v1::Verdict {
+        (&verdict).into()
+    }
+}
+
+impl From<&Verdict> for v1::Verdict {
+    fn from(verdict: &Verdict) -> v1::Verdict {
         let left = |session: &SessionResult| v1::RemainingSession {
             id: session.id.clone(),
             user: session.user.clone(),
@@ -181,9 +187,9 @@ impl From<Verdict> for v1::Verdict {
             status: Some(verdict.code.into()),
             reason: verdict.reason.as_str().into(),
             remaining: verdict.results_of(SessionFate::Remaining).take(REMAINING_MAX).map(left).collect(),
-            message: verdict.message,
+            message: verdict.message.clone(),
             sessions: Some(verdict.sessions.into()),
-            results: verdict.results.into_iter().map(Into::into).collect(),
+            results: verdict.results.iter().cloned().map(Into::into).collect(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::glob::Glob;
 use crate::{Drain, GuestId, Logoff, OperationId, SessionCounts, Stage, Verdict, user};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// How long an agent remembers finished tasks: longer than the latest deadline an operation can have, so that a
 /// repeated order always finds its task.
@@ -143,8 +144,8 @@ pub struct Finding {
     pub index: u32,
     /// The guest, so that a report about another host's guest is seen for what it is.
     pub guest: GuestId,
-    /// How it ended, or what was seen later.
-    pub verdict: Verdict,
+    /// How it ended, or what was seen later; shared by all who keep it.
+    pub verdict: Arc<Verdict>,
     /// The task had its outcome already: this is late news beside it.
     pub late: bool,
 }

@@ -23,12 +23,14 @@ pub(super) struct Round {
     pub(super) wall: f64,
     /// The server's CPU.
     pub(super) cpu: f64,
+    /// The CPU of all agents.
+    pub(super) agents: f64,
 }
 
 /// Starts a logoff of every guest and waits until its last outcome is on disk; then asks whether all agree.
 pub(super) async fn log_off(fleet: &mut Fleet, client: &Client) -> anyhow::Result<Round> {
     fleet.log_on().await?;
-    let usage = fleet.server.usage().await?;
+    let (usage, agents) = (fleet.server.usage().await?, agents_cpu(fleet).await?);
     let began = Instant::now();
     let id = start(client, v1::OperationSpec::default()).await?;
     let wait = v1::WaitOperationRequest { operation_id: id.clone(), timeout: None };
@@ -36,13 +38,14 @@ pub(super) async fn log_off(fleet: &mut Fleet, client: &Client) -> anyhow::Resul
     let wall = began.elapsed().as_secs_f64();
     tokio::time::sleep(SETTLE).await;
     let cpu = fleet.server.usage().await?.cpu_since(usage);
+    let agents = agents_cpu(fleet).await? - agents;
     ensure!(
         ended.is_some_and(|ended| ended.state() == v1::OperationState::Ended),
         "the operation has not ended"
     );
     let truth = fleet.truth().await?;
     agreement::check(client, &id, truth).await?;
-    Ok(Round { wall, cpu })
+    Ok(Round { wall, cpu, agents })
 }
 
 /// Starts an operation on every guest.
@@ -55,12 +58,19 @@ pub(super) async fn start(client: &Client, spec: v1::OperationSpec) -> anyhow::R
 }
 
 async fn floor_round(fleet: &mut Fleet) -> anyhow::Result<Round> {
-    let usage = fleet.server.usage().await?;
+    let (usage, agents) = (fleet.server.usage().await?, agents_cpu(fleet).await?);
     let began = Instant::now();
     fleet.server.ask(Ask::Burst).await?;
     let wall = began.elapsed().as_secs_f64();
     tokio::time::sleep(SETTLE).await;
-    Ok(Round { wall, cpu: fleet.server.usage().await?.cpu_since(usage) })
+    let cpu = fleet.server.usage().await?.cpu_since(usage);
+    Ok(Round { wall, cpu, agents: agents_cpu(fleet).await? - agents })
+}
+
+/// Seconds of CPU that all agents have used.
+async fn agents_cpu(fleet: &mut Fleet) -> anyhow::Result<f64> {
+    let usage = fleet.agents_usage().await?;
+    Ok(usage.iter().map(|usage| usage.cpu_ns as f64 / 1e9).sum())
 }
 
 /// Measures floor and Curfew in turns.
@@ -84,12 +94,6 @@ pub(super) async fn measure(size: Size, spread_ms: u32) -> anyhow::Result<Vec<Fi
             curfews.push(of_curfew);
         }
     }
-    let agents = |usage: Vec<crate::usage::Usage>| usage.iter().map(|usage| usage.cpu_ns).sum::<u64>();
-    tracing::info!(
-        floor_ms = agents(floor.agents_usage().await?) / 1_000_000,
-        curfew_ms = agents(curfew.agents_usage().await?) / 1_000_000,
-        "CPU of the agents since they began"
-    );
     floor.stop().await?;
     curfew.stop().await?;
     Ok(figures(size, spread_ms, &floors, &curfews))
@@ -111,11 +115,13 @@ fn figures(size: Size, spread_ms: u32, floors: &[Round], curfews: &[Round]) -> V
         return vec![
             figure(row, "call to last outcome on disk", |round| round.wall, Bound::TimesTheFloor(1.5)),
             figure(row, "CPU of the controller", |round| round.cpu, Bound::TimesTheFloor(2.0)),
+            figure(row, "CPU of all agents", |round| round.agents, Bound::None),
         ];
     }
     let row = "logoff, each session at its own time within 2 s";
     vec![
         figure(row, "call to last outcome on disk", |round| round.wall, Bound::None),
         figure(row, "CPU of the controller", |round| round.cpu, Bound::TimesTheFloor(1.3)),
+        figure(row, "CPU of all agents", |round| round.agents, Bound::None),
     ]
 }

@@ -89,7 +89,7 @@ pub(super) fn start(started: &Started) -> Vec<Record> {
 /// The outcomes of these tasks, which are one host's, and up to where its findings are stored then.
 pub(super) fn finish(started: &Started, host: u32, tasks: &[u32], at: WallTime) -> [Record; 2] {
     let name = started.hosts[host as usize].host.clone();
-    let finished = tasks.iter().map(|task| (*task, verdict(started, *task))).collect();
+    let finished = tasks.iter().map(|task| (*task, verdict(started, *task).into())).collect();
     let acknowledged = at.0.cast_unsigned() / 8;
     let incarnation = name.as_str().bytes().fold(7, |all, byte| dice(&[all, u64::from(byte)]));
     [

@@ -99,8 +99,8 @@ impl HostBooks {
             }
             Entry::Finished { operation, index, verdict, .. } => {
                 let id = TaskId { operation, index };
-                let first = self.outcomes.entry(id).or_insert_with(|| verdict.clone());
-                ensure!(*first == verdict, "the outcome of {id} in the ledger changed to {verdict:?}");
+                let first = self.outcomes.entry(id).or_insert_with(|| verdict.as_ref().clone());
+                ensure!(*first == *verdict, "the outcome of {id} in the ledger changed to {verdict:?}");
             }
             _ => {}
         }

@@ -220,7 +220,7 @@ impl Bench {
     pub(crate) fn find(&mut self, session: u64, sequence: u64, task: TaskId, verdict: Verdict) {
         let view = self.task(task);
         let (operation, index, guest) = (task.operation, task.index, view.guest);
-        let finding = Finding { operation, index, guest, verdict, late: false };
+        let finding = Finding { operation, index, guest, verdict: verdict.into(), late: false };
         let report = Report {
             first_sequence: sequence,
             findings: vec![finding],

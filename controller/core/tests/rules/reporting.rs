@@ -7,7 +7,7 @@ use curfew_types::agent::{Finding, Hello, Report};
 use curfew_types::{NotRunning, OperationSpec, OperationState, Outcome, Reason, StatusCode, TaskId, Verdict};
 
 fn finding(task: TaskId, guest: &str, verdict: Verdict, late: bool) -> Finding {
-    Finding { operation: task.operation, index: task.index, guest: id(guest), verdict, late }
+    Finding { operation: task.operation, index: task.index, guest: id(guest), verdict: verdict.into(), late }
 }
 
 fn report(first_sequence: u64, findings: Vec<Finding>) -> Report {

@@ -65,7 +65,7 @@ fn finish(number: u64, indices: std::ops::Range<u32>) -> Record {
     Record::Finished {
         operation: started(number, 0).id,
         host: 0,
-        tasks: indices.map(|index| (index, verdict(index))).collect(),
+        tasks: indices.map(|index| (index, verdict(index).into())).collect(),
         at: WallTime(5),
     }
 }

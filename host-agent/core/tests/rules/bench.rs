@@ -306,13 +306,13 @@ impl Bench {
     pub(crate) fn verdict(&self) -> Verdict {
         let findings = self.findings();
         assert_eq!(findings.len(), 1, "{:?}", self.actions);
-        findings[0].verdict.clone()
+        findings[0].verdict.as_ref().clone()
     }
 
     /// The last outcome in the ledger, of whichever turn.
     pub(crate) fn past_verdict(&self) -> Verdict {
         let finished = self.ledger.iter().rev().find_map(|entry| match entry {
-            Entry::Finished { verdict, .. } => Some(verdict.clone()),
+            Entry::Finished { verdict, .. } => Some(verdict.as_ref().clone()),
             _ => None,
         });
         finished.expect("an outcome")

@@ -49,6 +49,7 @@ fn what_a_guest_said_never_forges_a_line_of_the_log() {
     let operation = OperationId::from_number(7).expect("an id");
     let guest: GuestId = "h1/qga/vm".parse().expect("an id");
     let verdict = Verdict::new(Outcome::Failed, StatusCode::Unexpected, Reason::ProviderFailed, HOSTILE);
+    let verdict = std::sync::Arc::new(verdict);
     let finding = Finding { operation, index: 0, guest: guest.clone(), verdict: verdict.clone(), late: true };
     let at = curfew_types::WallTime(0);
     let entries = vec![

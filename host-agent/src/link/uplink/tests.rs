@@ -17,7 +17,7 @@ fn progress(index: u32, stage: Stage) -> TaskProgress {
 fn finding(index: u32) -> Finding {
     let guest = format!("h1/fake/{index}").parse().unwrap();
     let verdict = Verdict::new(Outcome::Succeeded, StatusCode::Ok, Reason::SessionsEnded, "");
-    Finding { operation: operation(), index, guest, verdict, late: false }
+    Finding { operation: operation(), index, guest, verdict: verdict.into(), late: false }
 }
 
 fn report(progress: Vec<TaskProgress>, first_sequence: u64, findings: Vec<Finding>) -> Report {
@@ -115,7 +115,7 @@ async fn large_findings_are_spread_over_messages_that_fit_the_wire() {
         notices: 0,
         why: String::new(),
     };
-    large.verdict.results = vec![result];
+    std::sync::Arc::make_mut(&mut large.verdict).results = vec![result];
     uplink.report(report(Vec::new(), 1, vec![large; 900]));
     let said = reports(&uplink);
     assert_eq!(said.iter().map(|report| report.findings.len()).sum::<usize>(), 900);

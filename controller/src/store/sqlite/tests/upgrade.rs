@@ -109,7 +109,7 @@ async fn a_file_of_the_first_version_is_read_and_goes_on() {
     store
         .append(&[
             Record::Steered { operation: id(1), event: event.clone(), standing: paused },
-            Record::Finished { operation: id(1), host: 0, tasks: vec![(0, verdict)], at: WallTime(9) },
+            Record::Finished { operation: id(1), host: 0, tasks: vec![(0, verdict.into())], at: WallTime(9) },
         ])
         .await
         .expect("an append");
@@ -161,12 +161,16 @@ async fn a_file_of_the_second_version_is_read_and_goes_on() {
 
     let verdict = Verdict::new(Outcome::Succeeded, StatusCode::Ok, Reason::SessionsEnded, "");
     let host = recovered.hosts[0].name.clone();
-    let again =
-        Record::Finished { operation: id(1), host: 0, tasks: vec![(0, verdict.clone())], at: WallTime(9) };
+    let again = Record::Finished {
+        operation: id(1),
+        host: 0,
+        tasks: vec![(0, verdict.clone().into())],
+        at: WallTime(9),
+    };
     store.append(&[again]).await.expect_err("it has its outcome");
     store
         .append(&[
-            Record::Finished { operation: id(1), host: 0, tasks: vec![(1, verdict)], at: WallTime(9) },
+            Record::Finished { operation: id(1), host: 0, tasks: vec![(1, verdict.into())], at: WallTime(9) },
             Record::LedgerSeen { host, ledger: mark(6), acknowledged: 4 },
         ])
         .await
