@@ -24,6 +24,7 @@ use turn::{Replies, Turn};
 
 pub use curfew_controller_core::AttachError;
 pub use links::{Down, LINK_QUEUE};
+pub(crate) use links::{Downlink, on_the_wire};
 
 /// Most inputs in one turn: large enough for one commit to serve a burst of reports, small enough that a turn's
 /// records stay far below a second of the store's time (FACTS: over a million packed rows a second).
@@ -50,7 +51,7 @@ enum FromAgent {
         session: u64,
         hello: Box<Hello>,
         version: String,
-        frames: mpsc::Sender<Down>,
+        down: Downlink,
         reply: oneshot::Sender<Result<(), AttachError>>,
     },
     Event(Event),
@@ -149,11 +150,11 @@ impl Handle {
         session: u64,
         hello: Hello,
         version: String,
-        frames: mpsc::Sender<Down>,
+        down: Downlink,
     ) -> Result<Result<(), AttachError>, Unavailable> {
         let (reply, rx) = oneshot::channel();
         let hello = Box::new(hello);
-        let input = FromAgent::Attach { host, session, hello, version, frames, reply };
+        let input = FromAgent::Attach { host, session, hello, version, down, reply };
         self.agents.send(input).await.map_err(|_| Unavailable::Stopped)?;
         rx.await.map_err(|_| Unavailable::Stopped)
     }
@@ -274,7 +275,6 @@ impl Driver {
                 }
             }
             self.core.handle(clock::now(), Event::Tick);
-            self.links.send_due();
             self.end_turn(replies).await?;
             if self.is_finishing {
                 return self.finish().await;
@@ -288,9 +288,8 @@ impl Driver {
         }
         let now = clock::now().mono;
         let wake = self.core.poll_timeout().map(|(at, _)| Duration::from_millis(at.since(now)));
-        let links = self.links.timeout().map(|at| at.saturating_duration_since(Instant::now()));
         // Without a timer nothing happens by itself; an hour costs nothing and needs no special case.
-        wake.into_iter().chain(links).min().unwrap_or(Duration::from_secs(3600))
+        wake.unwrap_or(Duration::from_secs(3600))
     }
 
     fn take_request(&mut self, request: Request, replies: &mut Replies) {
@@ -311,16 +310,16 @@ impl Driver {
 
     fn take_agent(&mut self, input: FromAgent, replies: &mut Replies) {
         match input {
-            FromAgent::Attach { host, session, hello, version, frames, reply } => {
+            FromAgent::Attach { host, session, hello, version, down, reply } => {
                 let answer = self.core.attach(clock::now(), &host, session, &hello, &version);
                 let heartbeat_ms = self.heartbeat_ms;
                 if answer.is_ok() {
-                    self.links.insert(host, session, frames.clone());
+                    self.links.insert(host, session, down.clone());
                 }
                 replies.welcomes.push(Box::new(move |_| {
                     // A stream that is gone already says so by itself.
                     let _ = reply.send(answer.map(|welcome| {
-                        let _ = frames.try_send(Ok(links::welcome(welcome, heartbeat_ms)));
+                        let _ = down.frames.try_send(Ok(links::welcome(welcome, heartbeat_ms)));
                     }));
                 }));
             }

@@ -1,9 +1,9 @@
 //! `AgentService`: one task per attached agent, which checks what the agent says and brings it to the driver.
 
-use crate::driver::{AttachError, Down, Handle, LINK_QUEUE};
+use crate::driver::{AttachError, Down, Downlink, Handle, on_the_wire};
 use crate::peer::require_agent;
 use crate::sessions::Queries;
-use curfew_controller_core::Event;
+use curfew_controller_core::{Event, Frame};
 use curfew_proto::agent::v1::agent_service_server::AgentService;
 use curfew_proto::agent::v1::{
     AttachRequest, AttachResponse, Heartbeat, Hello, Inventory, attach_request, attach_response,
@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -24,6 +25,11 @@ const HELLO_WITHIN: Duration = Duration::from_secs(10);
 const INVENTORY_MESSAGE_MAX: usize = 1000;
 /// A stream on which nothing was heard for this many heartbeats is dead.
 const SILENT_HEARTBEATS: u32 = 3;
+/// How long an acknowledgement waits at most, where heartbeats are rarer: an agent says again after a minute what was
+/// not acknowledged.
+const ACKNOWLEDGE_WITHIN: Duration = Duration::from_secs(30);
+/// The resolution of timers.
+const TICK: Duration = Duration::from_millis(1);
 
 /// The service.
 pub struct Attachments {
@@ -54,13 +60,12 @@ impl AgentService for Attachments {
         let version: String = hello.agent_version.chars().take(64).collect();
         let hello = hello.try_into().map_err(|error| malformed(&host, &error))?;
         let session = self.next_session.fetch_add(1, Ordering::Relaxed);
-        let (frames, outbound) = mpsc::channel(LINK_QUEUE);
-        let attached =
-            self.handle.attach(host.clone(), session, hello, version.clone(), frames.clone()).await;
+        let (down, outbound) = Downlink::new();
+        let attached = self.handle.attach(host.clone(), session, hello, version.clone(), down.clone()).await;
         attached.map_err(shutting_down)?.map_err(|error| refused(&host, error))?;
         tracing::info!(%host, session, version = ?version, "agent attached");
         let (handle, queries) = (self.handle.clone(), self.queries.clone());
-        let stream = Stream { host, session, handle, queries, frames, heartbeat: self.heartbeat };
+        let stream = Stream { host, session, handle, queries, down, heartbeat: self.heartbeat };
         tokio::spawn(stream.run(inbound));
         Ok(Response::new(ReceiverStream::new(outbound)))
     }
@@ -94,7 +99,7 @@ struct Stream {
     session: u64,
     handle: Handle,
     queries: Arc<Queries>,
-    frames: mpsc::Sender<Down>,
+    down: Downlink,
     heartbeat: Duration,
 }
 
@@ -106,7 +111,7 @@ impl Stream {
             Err(status) => {
                 tracing::warn!(host = %self.host, session = self.session, "agent cut off: {}", status.message());
                 // A full queue means that the agent does not read; it will see the end of the stream instead.
-                let _ = self.frames.try_send(Err(status));
+                let _ = self.down.frames.try_send(Err(status));
             }
         }
         let detached = Event::Detached { host: self.host.clone(), session: self.session };
@@ -116,32 +121,38 @@ impl Stream {
 
     /// Reads until the stream ends, says why, or says what was wrong with it.
     async fn read(&self, mut inbound: Streaming<AttachRequest>) -> Result<&'static str, Status> {
-        let mut heartbeat = tokio::time::interval(self.heartbeat);
-        heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut silent = 0;
+        let period = self.heartbeat.min(ACKNOWLEDGE_WITHIN);
+        // The agent was told a moment ago that it is welcome.
+        let mut tick = tokio::time::interval_at(Instant::now() + period, period);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut heard_at, mut said_at) = (Instant::now(), Instant::now());
         // Made once: a burst brings many messages, and each would make them anew.
-        let closed = self.frames.closed();
+        let closed = self.down.frames.closed();
         let stopping = self.handle.stopping();
         tokio::pin!(closed, stopping);
         loop {
-            // The message arm may be cancelled: tonic keeps what was read of a message. Ticks hold nothing.
+            // The message arm may be cancelled: tonic keeps what was read of a message. Ticks hold nothing. Messages come
+            // first, since the other arms need not be asked then; tokio lets each task run for a while only, so that a flood
+            // of them keeps nobody else waiting.
             tokio::select! {
+                biased;
                 message = inbound.message() => {
-                    silent = 0;
                     match message {
                         Ok(Some(message)) => self.take(message).await?,
                         Ok(None) => return Ok("it closed the stream"),
                         Err(status) if status.code() == tonic::Code::OutOfRange => return Err(status),
                         Err(_) => return Ok("the connection was lost"),
                     }
+                    // Not before: what waits while the driver is behind is not the agent's silence.
+                    heard_at = Instant::now();
                 }
-                _ = heartbeat.tick() => {
-                    silent += 1;
-                    if silent > SILENT_HEARTBEATS {
+                _ = tick.tick() => {
+                    if heard_at.elapsed() > self.heartbeat * SILENT_HEARTBEATS {
                         return Ok("nothing was heard of it for three heartbeats");
                     }
-                    let message = Some(attach_response::Message::Heartbeat(Heartbeat {}));
-                    if let Err(mpsc::error::TrySendError::Closed(_)) = self.frames.try_send(Ok(AttachResponse { message })) {
+                    let Some(word) = self.next_word(said_at) else { continue };
+                    said_at = Instant::now();
+                    if let Err(mpsc::error::TrySendError::Closed(_)) = self.down.frames.try_send(Ok(word)) {
                         return Ok("the stream down to it is closed");
                     }
                 }
@@ -149,6 +160,16 @@ impl Stream {
                 () = &mut stopping => return Ok("the controller is shutting down"),
             }
         }
+    }
+
+    /// What is to be said now: that findings are stored, or, after a heartbeat's time without that, that this side lives.
+    fn next_word(&self, said_at: Instant) -> Option<AttachResponse> {
+        if let Some(sequence) = self.down.take_stored() {
+            return Some(on_the_wire(Frame::Acknowledge(sequence)));
+        }
+        let message = Some(attach_response::Message::Heartbeat(Heartbeat {}));
+        // A tick may come a moment early for a timer's resolution.
+        (said_at.elapsed() + TICK >= self.heartbeat).then_some(AttachResponse { message })
     }
 
     async fn take(&self, message: AttachRequest) -> Result<(), Status> {

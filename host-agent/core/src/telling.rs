@@ -9,8 +9,9 @@ use curfew_types::agent::{Report, TaskProgress};
 use curfew_types::{Mono, Now, TaskId};
 use std::collections::BTreeMap;
 
-/// After how long findings that were not acknowledged are sent again on a live stream.
-const RESEND_MS: u64 = 5_000;
+/// After how long findings that were not acknowledged are sent again on a live stream: a controller acknowledges in place
+/// of its next heartbeat, and within half of this.
+const RESEND_MS: u64 = 60_000;
 /// How long progress and drains wait for company. Most looks that find a session gone come within it; watchers see
 /// states up to 200 ms old, and the controller itself gathers for 100 of them.
 const COMPANY_MS: u64 = 50;
