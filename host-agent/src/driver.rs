@@ -128,6 +128,8 @@ impl Driver {
             if let Stop::By(moment) = stop {
                 self.core.begin_stop();
                 if self.core.is_idle() || moment <= Instant::now() {
+                    // What it would be without is only said again.
+                    self.ledger.append(&[], Durable::Now).ok();
                     return;
                 }
             }
@@ -215,6 +217,7 @@ impl Driver {
         if self.took_an_end && turn.ends_a_session() {
             reach(KillPoint::BetweenEnds);
         }
+        self.answers.reserve(turn.calls.len());
         for call in turn.calls {
             self.start(now, call);
         }

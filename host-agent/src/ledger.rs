@@ -40,9 +40,10 @@ const REWRITE_ABOVE: u64 = 1024 * 1024;
 const REWRITE_FACTOR: u64 = 4;
 /// The same for one that was just opened: what it has grown by is not known, and the first rewrite is cheap.
 const REWRITE_FIRST_ABOVE: u64 = 64 * 1024;
-/// Most bytes that are left to become durable with a later turn: an order for a thousand guests. They are kept in memory
-/// meanwhile.
+/// Most bytes that are left to be written with a later turn: an order for a thousand guests. They are in memory only.
 const LOOSE_MAX: usize = 64 * 1024;
+/// What is kept of the memory for them, for the next ones.
+const LOOSE_KEPT: usize = 4 * 1024;
 /// A thread's place for rendering is given back above this: most turns need less.
 const PLACE_MAX: usize = 64 * 1024;
 
@@ -56,7 +57,7 @@ thread_local! {
 pub(crate) enum Durable {
     /// Before anything else happens.
     Now,
-    /// With the next ones that must be: losing them in a power cut loses nothing.
+    /// With the next ones that must be: losing them in a crash loses nothing. Until then they are in memory.
     WithTheNext,
 }
 
@@ -85,7 +86,7 @@ pub(crate) struct Ledger {
     incarnation: u64,
     /// Where the durable part ends.
     durable: u64,
-    /// What was written behind it, until it is durable too.
+    /// What is to be written behind it, together with the next that must be durable.
     loose: Vec<u8>,
     /// How many lines that is.
     loose_lines: usize,
@@ -161,46 +162,53 @@ impl Ledger {
     /// Appends one turn's entries and, unless `when` says otherwise, returns when they and all before are durable.
     /// After an error none of them counts, and the same call may be made again.
     pub(crate) fn append(&mut self, entries: &[Entry], when: Durable) -> Result<(), LedgerError> {
-        if entries.is_empty() && self.loose.is_empty() {
+        if entries.is_empty() && (self.loose.is_empty() || when == Durable::WithTheNext) {
             return Ok(());
         }
-        self.settle_rename()?;
-        let written = PLACE.with_borrow_mut(|place| {
+        PLACE.with_borrow_mut(|place| {
             place.clear();
-            let rendered = write_lines(place, self.loose_lines, entries);
-            let written = rendered.and_then(|()| self.write_behind(place, entries.len(), when));
+            place.extend_from_slice(&self.loose);
+            let failed = |source| LedgerError::Io { doing: "writing", path: self.dir.join(FILE), source };
+            write_lines(place, self.loose_lines, entries).map_err(failed)?;
+            if when == Durable::Now || place.len() > LOOSE_MAX {
+                self.write(place)?;
+            } else {
+                self.loose.extend_from_slice(&place[self.loose.len()..]);
+                self.loose_lines += entries.len();
+            }
             place.shrink_to(PLACE_MAX);
-            written
-        });
-        written.map_err(|source| {
-            self.has_failed = true;
-            LedgerError::Io { doing: "writing", path: self.dir.join(FILE), source }
+            Ok(())
         })
     }
 
-    /// Writes these lines behind what is there. After an error all that is loose has to be written anew.
-    fn write_behind(&mut self, bytes: &[u8], lines: usize, when: Durable) -> io::Result<()> {
-        if self.has_failed {
-            // Also after a failed sync: it may leave pages that count as clean and never reach the disk.
-            self.medium.cut(self.durable)?;
-            self.medium.append(&self.loose)?;
-            self.has_failed = false;
+    /// Writes these lines, which begin with the loose ones, behind what is there, and returns when they are durable.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), LedgerError> {
+        self.settle_rename()?;
+        let mut write = || {
+            if self.has_failed {
+                // Also after a failed sync: it may leave pages that count as clean and never reach the disk.
+                self.medium.cut(self.durable)?;
+            }
+            self.medium.append(bytes)?;
+            self.medium.sync()
+        };
+        match write() {
+            Ok(()) => {
+                self.has_failed = false;
+                self.set_all_durable(self.durable + bytes.len() as u64);
+                Ok(())
+            }
+            Err(source) => {
+                self.has_failed = true;
+                Err(LedgerError::Io { doing: "writing", path: self.dir.join(FILE), source })
+            }
         }
-        self.medium.append(bytes)?;
-        let loose = self.loose.len() + bytes.len();
-        if when == Durable::Now || loose > LOOSE_MAX {
-            self.medium.sync()?;
-            self.set_all_durable(self.durable + loose as u64);
-        } else {
-            self.loose.extend_from_slice(bytes);
-            self.loose_lines += lines;
-        }
-        Ok(())
     }
 
     fn set_all_durable(&mut self, length: u64) {
         self.durable = length;
-        self.loose = Vec::new();
+        self.loose.clear();
+        self.loose.shrink_to(LOOSE_KEPT);
         self.loose_lines = 0;
     }
 

@@ -150,7 +150,7 @@ impl Operation {
                 }
                 tasks.push(Task {
                     guest: guest.id.clone(),
-                    name: guest.name.as_str().into(),
+                    name: Arc::clone(&guest.name),
                     host: place,
                     lane,
                     wave: guest.wave,

@@ -85,7 +85,7 @@ pub struct TargetGuest {
     /// Its identity.
     pub id: GuestId,
     /// Its name when the operation started.
-    pub name: String,
+    pub name: Arc<str>,
     /// Its wave, counted from 0; [`NO_WAVE`] if it is left out.
     pub wave: u8,
 }

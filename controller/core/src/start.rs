@@ -10,6 +10,7 @@ use crate::waves;
 use curfew_types::operation::{EventKind, Standing};
 use curfew_types::{GuestId, Mono, Now, OperationId, OperationSpec, Spread, TaskId, Violation};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// Why an operation cannot start. Nothing is stored then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -232,7 +233,7 @@ impl Core {
 pub(crate) fn targets_by_host(plan: &Plan) -> Vec<TargetHost> {
     let mut hosts: Vec<TargetHost> = Vec::new();
     for (index, planned) in (0..).zip(&plan.guests) {
-        let (id, name) = (planned.guest.id.clone(), planned.guest.name.clone());
+        let (id, name) = (planned.guest.id.clone(), Arc::from(planned.guest.name.as_str()));
         let guest = TargetGuest { id, name, wave: planned.wave };
         match hosts.last_mut().filter(|last| last.host == planned.host) {
             Some(last) => last.guests.push(guest),

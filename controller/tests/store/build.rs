@@ -47,7 +47,7 @@ pub(crate) fn started(number: u64, guests: &[u32]) -> Started {
     let hosts = guests.iter().zip(0_u32..).map(|(count, place)| {
         let target = |n| TargetGuest {
             id: guest(place, n),
-            name: format!("vm-{place}-{n}"),
+            name: format!("vm-{place}-{n}").into(),
             // The first guest of every host is in the first wave.
             wave: u8::from(n > 0),
         };

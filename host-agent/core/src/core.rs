@@ -122,7 +122,7 @@ pub struct Core {
     pub(crate) runs: BTreeMap<TaskId, Box<Run>>,
     /// Tasks by guest: the first has the guest, the others wait.
     pub(crate) queues: HashMap<GuestId, VecDeque<TaskId>>,
-    pub(crate) finished: HashMap<TaskId, Remembered>,
+    pub(crate) finished: BTreeMap<TaskId, Remembered>,
     pub(crate) follow_ups: BTreeMap<TaskId, FollowUp>,
     pub(crate) outbox: Outbox,
     pub(crate) acknowledged: u64,
@@ -130,7 +130,7 @@ pub struct Core {
     pub(crate) guarding: Guarding,
     pub(crate) drains: Drains,
     /// Who asked for the calls that are out.
-    pub(crate) calls: HashMap<u64, Caller>,
+    pub(crate) calls: BTreeMap<u64, Caller>,
     next_call: u64,
     /// Calls made since the last turn ended: they go out with it, so empty between turns.
     calls_of_turn: Vec<Call>,
@@ -149,14 +149,14 @@ impl Core {
             epoch_seen: 0,
             runs: BTreeMap::new(),
             queues: HashMap::new(),
-            finished: HashMap::new(),
+            finished: BTreeMap::new(),
             follow_ups: BTreeMap::new(),
             outbox: Outbox::default(),
             acknowledged: 0,
             stopping: false,
             guarding: Guarding::default(),
             drains: Drains::default(),
-            calls: HashMap::new(),
+            calls: BTreeMap::new(),
             next_call: 1,
             calls_of_turn: Vec::new(),
             telling: Telling::default(),
@@ -218,6 +218,11 @@ impl Core {
     /// The next thing to do. Drain it until `None` after every turn.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
+    }
+
+    /// How many more things there are to do.
+    pub fn actions_left(&self) -> usize {
+        self.actions.len()
     }
 
     /// When the core wants a [`Event::Tick`] at the latest, and why.

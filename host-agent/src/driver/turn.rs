@@ -33,8 +33,16 @@ impl Turn {
         let mut turn = Turn::default();
         while let Some(action) = core.poll_action() {
             match action {
-                Action::Write(entry) => turn.entries.push(entry),
+                Action::Write(entry) => {
+                    if turn.entries.is_empty() {
+                        turn.entries.reserve(core.actions_left() + 1);
+                    }
+                    turn.entries.push(entry);
+                }
                 Action::Call { call, guest, request, budget_ms } => {
+                    if turn.calls.is_empty() {
+                        turn.calls.reserve(core.actions_left() + 1);
+                    }
                     turn.calls.push(Call { call, guest, request, budget_ms });
                 }
                 Action::Send(report) => turn.reports.push(report),

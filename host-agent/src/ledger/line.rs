@@ -47,7 +47,13 @@ pub(super) fn crc32(bytes: &[u8]) -> u32 {
 pub(super) fn write(out: &mut Vec<u8>, behind: usize, value: &impl Serialize) -> std::io::Result<()> {
     let start = out.len();
     // The place of the checksum, which is known when the rest is.
-    write!(out, "00000000 {behind} ")?;
+    out.extend_from_slice(b"00000000 ");
+    if let Ok(digit @ 0..10) = u8::try_from(behind) {
+        // Nearly always, and formatting it would cost as much as the checksum.
+        out.extend_from_slice(&[b'0' + digit, b' ']);
+    } else {
+        write!(out, "{behind} ")?;
+    }
     serde_json::to_writer(&mut *out, value)?;
     let sum = crc32(&out[start + 9..]);
     for (at, digit) in out[start..start + 8].iter_mut().rev().enumerate() {

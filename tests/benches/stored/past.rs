@@ -136,7 +136,7 @@ fn target(host: u64, guest: u32) -> anyhow::Result<TargetGuest> {
         low & 0xFFFF_FFFF_FFFF
     )
     .parse()?;
-    Ok(TargetGuest { id, name: format!("desk-{host:05}-{guest:02}"), wave: 0 })
+    Ok(TargetGuest { id, name: format!("desk-{host:05}-{guest:02}").into(), wave: 0 })
 }
 
 /// How a task ended: nearly always well, with one session.

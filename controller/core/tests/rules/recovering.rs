@@ -27,10 +27,8 @@ fn stored() -> Recovered {
         deadline_ms: 100_000,
         ..OperationSpec::plain(all())
     };
-    let targets = names
-        .iter()
-        .map(|name| TargetGuest { id: guest(name).id, name: (*name).to_owned(), wave: 0 })
-        .collect();
+    let targets =
+        names.iter().map(|name| TargetGuest { id: guest(name).id, name: (*name).into(), wave: 0 }).collect();
     let started = Started {
         id: operation_id(),
         requester: "operator".into(),

@@ -44,7 +44,7 @@ impl Packer {
 
     /// A text, without what it begins with as `before` does.
     pub(super) fn text(&mut self, before: &str, text: &str) {
-        let shared = before.bytes().zip(text.bytes()).take_while(|(one, other)| one == other).count();
+        let shared = shared_beginning(before.as_bytes(), text.as_bytes());
         let rest = &text.as_bytes()[shared..];
         match (u8::try_from(shared), u8::try_from(rest.len())) {
             (Ok(head), Ok(tail)) if shared <= SHORT && rest.len() <= SHORT => self.0.push(head << 4 | tail),
@@ -56,6 +56,14 @@ impl Packer {
         }
         self.bytes(rest);
     }
+}
+
+/// How many bytes two texts begin with alike: eight at a time, since a large operation compares two texts for each guest.
+fn shared_beginning(one: &[u8], other: &[u8]) -> usize {
+    let (ones, others) = (one.as_chunks::<8>().0, other.as_chunks::<8>().0);
+    let eights = ones.iter().zip(others).take_while(|(one, other)| one == other).count() * 8;
+    let rest = one[eights..].iter().zip(&other[eights..]);
+    eights + rest.take_while(|(one, other)| one == other).count()
 }
 
 /// Reads values back, in the order in which they were packed.

@@ -84,7 +84,7 @@ impl GuestBody {
     /// When it cannot be understood.
     pub(super) fn into_target(self, host: &HostName) -> Result<TargetGuest, BodyError> {
         let wave = u8::try_from(self.wave).map_err(|_| BodyError::Unknown(format!("wave {}", self.wave)))?;
-        Ok(TargetGuest { id: self.id(host)?, name: self.name, wave })
+        Ok(TargetGuest { id: self.id(host)?, name: self.name.into(), wave })
     }
 
     /// The body read as a guest of an inventory.

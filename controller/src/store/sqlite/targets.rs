@@ -196,7 +196,7 @@ impl Last<'_> {
         if tag & WAVE != 0 {
             self.wave = self.unpacker.byte()?;
         }
-        Ok(TargetGuest { id, name: self.name.clone(), wave: self.wave })
+        Ok(TargetGuest { id, name: self.name.as_str().into(), wave: self.wave })
     }
 }
 
@@ -212,7 +212,8 @@ mod tests {
             "[A-Z0-9-]{1,36}",
         ];
         let id = id.prop_map(|id| id.parse().expect("an id"));
-        (id, "desk-[0-9é]{0,30}", any::<u8>()).prop_map(|(id, name, wave)| TargetGuest { id, name, wave })
+        let target = |(id, name, wave): (_, String, _)| TargetGuest { id, name: name.into(), wave };
+        (id, "desk-[0-9é]{0,30}", any::<u8>()).prop_map(target)
     }
 
     proptest! {
@@ -253,7 +254,7 @@ mod tests {
     fn a_target_like_its_neighbours_costs_its_uuid_and_four_bytes() {
         let target = |number: u32| TargetGuest {
             id: format!("0c7a9b1e-52d4-4f0e-8d5b-2f1c3a4b{number:04x}").parse().expect("an id"),
-            name: format!("desk-00412-{number:02}"),
+            name: format!("desk-00412-{number:02}").into(),
             wave: 0,
         };
         let host = |count| TargetHost {

@@ -119,7 +119,7 @@ fn assemble(chunk: u32, targets: &[u8], entries: &[Vec<u8>]) -> Result<Vec<Store
             tasks.push(StoredTask {
                 index: join(chunk, 0) + u32::try_from(tasks.len()).unwrap_or(u32::MAX),
                 guest: target.id,
-                name: target.name,
+                name: target.name.as_ref().into(),
                 host: host.clone(),
                 wave: target.wave,
                 handed: false,

@@ -31,7 +31,7 @@ async fn open(file: &Path) -> SqliteStore {
 fn started(number: u64, tasks: u32) -> Started {
     let target = |n| TargetGuest {
         id: format!("guest-{n}").parse().expect("an id"),
-        name: format!("vm-{n}"),
+        name: format!("vm-{n}").into(),
         wave: 0,
     };
     let host = TargetHost {
