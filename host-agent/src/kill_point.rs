@@ -25,7 +25,7 @@ macro_rules! kill_points {
 
 kill_points! {
     BeforeAcceptSync = "before-accept-sync", "an order was taken, and nothing of it is in the ledger yet";
-    AfterAcceptSync = "after-accept-sync", "an order's acceptance is written down, and nothing else has happened";
+    AfterAcceptSync = "after-accept-sync", "an order was accepted, and nothing else has happened";
     AfterDrainSync = "after-drain-sync", "a drain is on disk, and the guest was not told yet";
     AfterTellingSync = "after-telling-sync", "a notice is on disk, and nobody was shown it yet";
     AfterActSync = "after-act-sync", "the act moment is on disk, and no session was asked to end yet";
@@ -34,7 +34,7 @@ kill_points! {
     BeforeOutcomeSync = "before-outcome-sync", "an outcome is decided, and it is not in the ledger yet";
     AfterOutcomeSync = "after-outcome-sync", "an outcome is on disk, and its report was not sent";
     AfterReportSent = "after-report-sent", "a report was sent and its acknowledgement came, but was not handled";
-    AfterAckWritten = "after-ack-written", "an acknowledgement is written down";
+    AfterAckWritten = "after-ack-written", "an acknowledgement was taken, and the report it stands for is forgotten";
     BeforeRewriteRename = "before-rewrite-rename", "a rewritten ledger is on disk beside the old one";
     AfterRewriteRename = "after-rewrite-rename", "a rewritten ledger has replaced the old one";
 }

@@ -45,7 +45,7 @@ async fn people_in_containers_are_listed_told_and_logged_off() -> Result {
         guest.login_stubborn("bob").await?;
         let known = provider.discover().await?;
         let found = known.iter().find(|guest| guest.id == id).context("it is found")?;
-        assert_eq!((found.name.as_str(), found.power), (name, PowerState::Running));
+        assert_eq!((found.name.as_ref(), found.power), (name, PowerState::Running));
 
         let listed = list(&provider, &id).await?;
         let users: Vec<_> = listed.sessions.iter().map(|it| (it.user.as_str(), it.state)).collect();

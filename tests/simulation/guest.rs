@@ -127,7 +127,7 @@ impl Guest {
     pub(crate) fn listed(&self) -> Listed {
         Listed {
             id: self.id.clone(),
-            name: self.name.clone(),
+            name: self.name.as_str().into(),
             provider: "simulated".into(),
             os: OsFamily::Linux,
             power: self.power(),

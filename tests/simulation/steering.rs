@@ -271,7 +271,7 @@ fn is_to_be_in(view: &OperationView, listed: &GuestView) -> bool {
         || by_id
         || hosts.iter().any(|host| host.as_str() == listed.host.as_str())
         || (labels.is_some() && listed.labels.get(ENV).is_some_and(|value| value == LAB));
-    let is_excluded = exclude.iter().any(|name| name.as_str() == listed.guest.name);
+    let is_excluded = exclude.iter().any(|name| *name.as_str() == *listed.guest.name);
     selected
         && !is_excluded
         && (!listed.guest.is_host || by_id)

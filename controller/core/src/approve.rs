@@ -203,7 +203,7 @@ impl Core {
             operation.tasks.iter().filter(|task| task.wave != NO_WAVE).map(|task| &task.guest).collect();
         let new =
             plan.guests.iter().filter(|guest| guest.left_out.is_none() && !known.contains(&guest.guest.id));
-        new.map(|planned| planned.guest.name.clone()).collect()
+        new.map(|planned| planned.guest.name.to_string()).collect()
     }
 
     fn has_outcomes(&self, id: OperationId) -> bool {

@@ -65,7 +65,7 @@ impl Core {
         reason: &str,
     ) -> Result<DrainAsked, FleetError> {
         let view = self.guest(id_or_name)?;
-        let (guest, name) = (view.guest.id.clone(), view.guest.name.clone());
+        let (guest, name) = (view.guest.id.clone(), view.guest.name.to_string());
         if let Some(hold) = self.guard.hold(&guest) {
             return Err(FleetError::Held { name, by: hold.by.clone(), reason: hold.reason.clone() });
         }
@@ -233,7 +233,7 @@ impl Core {
         DrainView {
             drain: drain.clone(),
             host: name.clone(),
-            name: guest.map_or_else(String::new, |guest| guest.name.clone()),
+            name: guest.map_or_else(String::new, |guest| guest.name.to_string()),
         }
     }
 }

@@ -352,7 +352,7 @@ impl Core {
         keep: impl Fn(&GuestView) -> bool,
     ) -> Vec<GuestView> {
         let passed = |name: &HostName, guest: &Guest| {
-            after.is_some_and(|after| (name, guest.name.as_str(), &guest.id) <= after)
+            after.is_some_and(|after| (name, guest.name.as_ref(), &guest.id) <= after)
         };
         let guests = self.fleet.guests().filter(|(name, _, guest)| !passed(name, guest));
         guests
@@ -381,7 +381,7 @@ impl Core {
             }
         }
         let mut named: Vec<_> =
-            self.fleet.guests().filter(|(_, _, guest)| guest.name == id_or_name).collect();
+            self.fleet.guests().filter(|(_, _, guest)| *guest.name == *id_or_name).collect();
         named.dedup_by(|a, b| a.2.id == b.2.id);
         match named.as_slice() {
             [] => Err(unknown()),

@@ -126,7 +126,7 @@ impl Core {
         }
         let hold = Hold {
             guest: guest.id.clone(),
-            name: guest.name.clone(),
+            name: guest.name.to_string(),
             by: by.to_owned(),
             reason: reason.to_owned(),
             since: now.wall,

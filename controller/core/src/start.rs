@@ -3,7 +3,7 @@
 use crate::core::{Core, PlantedBug};
 use crate::operation::Operation;
 use crate::record::{Record, Started, TargetGuest, TargetHost};
-use crate::select::{self, Plan};
+use crate::select::{self, Plan, PlannedGuest};
 use crate::timer::Timer;
 use crate::view::OperationView;
 use crate::waves;
@@ -231,14 +231,18 @@ impl Core {
 }
 
 pub(crate) fn targets_by_host(plan: &Plan) -> Vec<TargetHost> {
-    let mut hosts: Vec<TargetHost> = Vec::new();
-    for (index, planned) in (0..).zip(&plan.guests) {
-        let (id, name) = (planned.guest.id.clone(), Arc::from(planned.guest.name.as_str()));
-        let guest = TargetGuest { id, name, wave: planned.wave };
-        match hosts.last_mut().filter(|last| last.host == planned.host) {
-            Some(last) => last.guests.push(guest),
-            None => hosts.push(TargetHost { host: planned.host.clone(), first: index, guests: vec![guest] }),
-        }
-    }
-    hosts
+    let guest = |planned: &PlannedGuest| {
+        let (id, name) = (planned.guest.id.clone(), Arc::clone(&planned.guest.name));
+        TargetGuest { id, name, wave: planned.wave }
+    };
+    let mut first = 0;
+    let of_one_host = plan.guests.chunk_by(|one, next| one.host == next.host);
+    of_one_host
+        .map(|planned| {
+            let host = planned[0].host.clone();
+            let host = TargetHost { host, first, guests: planned.iter().map(guest).collect() };
+            first += u32::try_from(planned.len()).unwrap_or(u32::MAX);
+            host
+        })
+        .collect()
 }

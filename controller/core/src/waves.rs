@@ -16,15 +16,14 @@ use curfew_types::{Now, OperationId, OperationState};
 
 /// Draws the waves of a plan: which guests are in which, by the seed. Returns their sizes.
 pub(crate) fn draw(guests: &mut [PlannedGuest], rollout: &Rollout, seed: Option<u64>) -> Vec<u64> {
-    let mut included: Vec<&mut PlannedGuest> = Vec::new();
-    for guest in guests {
+    let mut count = 0;
+    for guest in guests.iter_mut() {
         guest.wave = if guest.left_out.is_some() { NO_WAVE } else { 0 };
-        if guest.left_out.is_none() {
-            included.push(guest);
-        }
+        count += u64::from(guest.left_out.is_none());
     }
-    let ends = rollout::wave_ends(&rollout.waves, included.len() as u64);
+    let ends = rollout::wave_ends(&rollout.waves, count);
     if let Some(seed) = seed.filter(|_| ends.len() > 1) {
+        let mut included: Vec<_> = guests.iter_mut().filter(|guest| guest.left_out.is_none()).collect();
         included.sort_by_cached_key(|planned| {
             let id = &planned.guest.id;
             (rollout::draw(seed, id), id.clone())

@@ -65,7 +65,7 @@ fn listed(heard: Heard, meant: &SessionFilter) -> v1::ListSessionsResponse {
     sessions.retain(|session| listed.mismatch(meant, session).is_none());
     v1::ListSessionsResponse {
         guest_id: view.guest.id.to_string(),
-        guest_name: view.guest.name.clone(),
+        guest_name: view.guest.name.to_string(),
         host: view.host.to_string(),
         status: Some(code.into()),
         message,

@@ -4,6 +4,7 @@
 
 mod batch;
 mod body;
+mod checkpoint;
 mod columns;
 mod fault;
 mod finished;
@@ -32,6 +33,7 @@ pub use snapshot::{restore, snapshot};
 
 use super::{Error, OperationQuery, OperationSummary, Page, Pruned, Store, StoredTask, TaskQuery};
 use async_trait::async_trait;
+use checkpoint::{Checkpoints, LOG_PAGES_MAX};
 use curfew_controller_core::record::{Record, Recovered};
 use curfew_types::operation::OperationEvent;
 use curfew_types::{OperationId, WallTime};
@@ -61,6 +63,7 @@ const READERS: u32 = 4;
 /// The store in one SQLite database.
 pub struct SqliteStore {
     writer: Mutex<Writer>,
+    checkpoints: Checkpoints,
     readers: SqlitePool,
     /// Held for as long as the store is open.
     _lock: File,
@@ -86,11 +89,14 @@ impl SqliteStore {
             .acquire_timeout(Duration::from_secs(5))
             .test_before_acquire(false)
             .connect_lazy_with(common(file).read_only(true));
-        Ok(SqliteStore { writer: Mutex::new(Writer::new(options, connection)), readers, _lock: lock })
+        let checkpoints = Checkpoints::of(options.clone());
+        let writer = Mutex::new(Writer::new(options, connection));
+        Ok(SqliteStore { writer, checkpoints, readers, _lock: lock })
     }
 
     /// Closes the database, so that no log of it is left beside it. Without it nothing is lost.
     pub async fn close(&self) {
+        self.checkpoints.stop().await;
         self.readers.close().await;
         let mut writer = self.writer.lock().await;
         if let Ok(connection) = writer.take().await {
@@ -106,7 +112,9 @@ impl Store for SqliteStore {
     }
 
     async fn append(&self, records: &[Record]) -> Result<(), Error> {
-        self.writer.lock().await.append(records).await.map_err(|fault| fault.during("append to the store"))
+        let stored = self.writer.lock().await.append(records).await;
+        self.checkpoints.committed();
+        stored.map_err(|fault| fault.during("append to the store"))
     }
 
     async fn operation(&self, id: OperationId) -> Result<Option<OperationSummary>, Error> {
@@ -143,7 +151,9 @@ impl Store for SqliteStore {
     }
 
     async fn prune(&self, before: WallTime) -> Result<Pruned, Error> {
-        prune::prune(&self.writer, before).await.map_err(|fault| fault.during("prune the store"))
+        prune::prune(&self.writer, &self.checkpoints, before)
+            .await
+            .map_err(|fault| fault.during("prune the store"))
     }
 }
 
@@ -186,6 +196,7 @@ fn writing(file: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         // Room for the pages of a large turn, in KiB, so that they reach the log once.
         .pragma("cache_size", "-32768")
+        .pragma("wal_autocheckpoint", LOG_PAGES_MAX)
         // A log that grew during a backup shrinks again.
         .pragma("journal_size_limit", "67108864")
 }

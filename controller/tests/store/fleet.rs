@@ -9,7 +9,7 @@ use curfew_types::{Guest, OsFamily, PowerState};
 fn a_guest(host: u32, number: u32, power: PowerState) -> Guest {
     Guest {
         id: guest(host, number),
-        name: format!("vm-{number}"),
+        name: format!("vm-{number}").into(),
         provider: "qga".into(),
         os: OsFamily::Linux,
         power,

@@ -103,7 +103,7 @@ impl Operation {
             StoredTask {
                 index,
                 guest: guest.id.clone(),
-                name: guest.name.clone(),
+                name: guest.name.to_string(),
                 host: host.host.clone(),
                 wave: guest.wave,
                 handed: false,

@@ -3,7 +3,6 @@
 use curfew_types::digest::Fnv1a;
 use curfew_types::guest::GUEST_NAME_MAX;
 use curfew_types::label::{AGENT_PREFIX, LABELS_MAX, check_key, check_value};
-use curfew_types::outcome::truncate_at_char;
 use curfew_types::{Guest, GuestId, PowerState};
 use std::collections::BTreeMap;
 
@@ -187,7 +186,9 @@ impl Book {
 
 /// Makes a guest one that the controller takes: a name that fits, and labels of an agent's.
 fn sanitise(guest: &mut Guest) {
-    truncate_at_char(&mut guest.name, GUEST_NAME_MAX);
+    if guest.name.len() > GUEST_NAME_MAX {
+        guest.name = guest.name[..guest.name.floor_char_boundary(GUEST_NAME_MAX)].into();
+    }
     if guest.name.is_empty() {
         guest.name = "unnamed".into();
     }

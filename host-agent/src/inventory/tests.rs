@@ -67,7 +67,7 @@ impl Provider for Kind {
 fn guest(number: u32) -> Guest {
     Guest {
         id: format!("h1/fake/{number}").parse().unwrap(),
-        name: number.to_string(),
+        name: number.to_string().into(),
         provider: "fake".into(),
         os: OsFamily::Linux,
         power: PowerState::Running,

@@ -148,7 +148,7 @@ impl Containers {
             Some(Err(_)) => PowerState::Unknown,
         };
         let (os, labels) = (OsFamily::Linux, Labels::new());
-        Some(Guest { id, name, provider: NAME.into(), os, power, is_host: false, labels })
+        Some(Guest { id, name: name.into(), provider: NAME.into(), os, power, is_host: false, labels })
     }
 }
 

@@ -87,7 +87,7 @@ impl Provider for Logind {
     async fn discover(&self) -> Result<Vec<Guest>, Error> {
         Ok(vec![Guest {
             id: self.id.clone(),
-            name: self.name.clone(),
+            name: self.name.as_str().into(),
             provider: NAME.into(),
             os: OsFamily::Linux,
             power: PowerState::Running,

@@ -169,7 +169,7 @@ impl Provider for Simulated {
             };
             Ok(Guest {
                 id,
-                name,
+                name: name.into(),
                 provider: NAME.into(),
                 os: OsFamily::Linux,
                 power,

@@ -288,7 +288,7 @@ impl From<Guest> for wire::Guest {
     fn from(guest: Guest) -> wire::Guest {
         wire::Guest {
             id: guest.id.to_string(),
-            name: guest.name,
+            name: guest.name.as_ref().into(),
             provider: guest.provider,
             os: guest.os.as_str().into(),
             power_state: v1::PowerState::from(guest.power).into(),
@@ -322,7 +322,7 @@ impl TryFrom<wire::Guest> for Guest {
         }
         Ok(Guest {
             id: guest_id("guest.id", &guest.id)?,
-            name: guest.name,
+            name: guest.name.into(),
             provider: guest.provider,
             os: os_family(&guest.os),
             power: known::<v1::PowerState>("guest.power_state", guest.power_state)?.try_into()?,

@@ -3,6 +3,7 @@
 use crate::GuestId;
 use crate::label::Labels;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Longest guest name; longer ones are cut by the agent.
 pub const GUEST_NAME_MAX: usize = 255;
@@ -70,7 +71,7 @@ pub struct Guest {
     /// Its identity.
     pub id: GuestId,
     /// Its name: a label for people, not unique.
-    pub name: String,
+    pub name: Arc<str>,
     /// The provider that reaches it.
     pub provider: String,
     /// What runs in it.

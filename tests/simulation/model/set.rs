@@ -3,9 +3,9 @@
 use super::{Broken, LEFT_OUT, Model, ModelTask, Modelled, RACK, broken, waves};
 use crate::disk::Disk;
 use curfew_controller_core::record::Started;
-use curfew_types::digest::Fnv1a;
 use curfew_types::{GuestId, OperationState};
 use std::collections::BTreeSet;
+use xxhash_rust::xxh3::xxh3_64;
 
 impl Model {
     pub(super) fn take_start(&mut self, at: u64, started: &Started, disk: &Disk) -> Result<(), Broken> {
@@ -79,16 +79,16 @@ fn included(started: &Started) -> impl Iterator<Item = &GuestId> {
 }
 
 fn digest(started: &Started) -> u64 {
-    let mut digest = Fnv1a::default();
+    let mut bytes = Vec::new();
     for host in &started.hosts {
         for guest in &host.guests {
-            digest.write(host.host.as_str().as_bytes());
-            digest.write(&[0]);
-            digest.write(guest.id.as_str().as_bytes());
-            digest.write(&[u8::from(guest.wave != LEFT_OUT)]);
+            bytes.extend_from_slice(host.host.as_str().as_bytes());
+            bytes.push(0);
+            bytes.extend_from_slice(guest.id.as_str().as_bytes());
+            bytes.push(u8::from(guest.wave != LEFT_OUT));
         }
     }
-    digest.finish()
+    xxh3_64(&bytes)
 }
 
 impl Modelled {

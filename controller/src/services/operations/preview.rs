@@ -119,7 +119,7 @@ impl Presenting {
         let (code, sessions) = heard.map(|heard| (heard.code, heard.sessions)).unzip();
         v1::PreviewGuest {
             guest_id: planned.guest.id.to_string(),
-            guest_name: planned.guest.name.clone(),
+            guest_name: planned.guest.name.to_string(),
             host: planned.host.to_string(),
             included,
             note: planned.note.into_owned(),

@@ -22,7 +22,7 @@ pub(in crate::services) fn guest(view: GuestView, held: bool) -> v1::Guest {
     v1::Guest {
         held,
         id: view.guest.id.to_string(),
-        name: view.guest.name.clone(),
+        name: view.guest.name.to_string(),
         host: view.host.to_string(),
         provider: view.guest.provider.clone(),
         os: view.guest.os.as_str().into(),

@@ -46,7 +46,7 @@ impl GuestBody {
     /// The body of a guest in an inventory.
     pub(super) fn inventory(host: &HostName, guest: &Guest) -> GuestBody {
         GuestBody {
-            name: guest.name.clone(),
+            name: guest.name.to_string(),
             provider: guest.provider.clone(),
             os: os_number(guest.os),
             power: power_number(guest.power),
@@ -98,7 +98,7 @@ impl GuestBody {
             id: self.id(host)?,
             os: os.ok_or_else(|| BodyError::Unknown(format!("operating system {}", self.os)))?,
             power: power.ok_or_else(|| BodyError::Unknown(format!("power state {}", self.power)))?,
-            name: self.name,
+            name: self.name.into(),
             provider: self.provider,
             is_host: self.is_host,
             labels: self.labels,

@@ -1,6 +1,7 @@
 //! Forgets operations that ended long ago and packs those that ended since, in steps so small that no append waits long
 //! for one.
 
+use super::checkpoint::Checkpoints;
 use super::fault::Result;
 use super::tidy;
 use super::write::Writer;
@@ -15,11 +16,17 @@ const CHUNKS: i64 = 32;
 const OPERATIONS: i64 = 256;
 
 /// Forgets what ended before `before`, and packs what else has ended. Appends go on between its steps.
-pub(super) async fn prune(writer: &Mutex<Writer>, before: WallTime) -> Result<Pruned> {
+pub(super) async fn prune(
+    writer: &Mutex<Writer>,
+    checkpoints: &Checkpoints,
+    before: WallTime,
+) -> Result<Pruned> {
     let mut pruned = Pruned::default();
     let mut work = Work::Forget;
     loop {
-        match step(writer, before, work).await? {
+        let step = step(writer, before, work).await?;
+        checkpoints.committed();
+        match step {
             Step::Marked | Step::Shortened | Step::Packed => {}
             Step::Removed { tasks } => {
                 pruned.operations += 1;

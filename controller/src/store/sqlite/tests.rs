@@ -1,5 +1,6 @@
 //! What is SQLite's own: a full disk, a second controller, other programs' files, copies, old files.
 
+mod checkpoint;
 mod marks;
 mod tidy;
 mod upgrade;

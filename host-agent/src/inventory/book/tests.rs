@@ -120,7 +120,7 @@ fn a_guest_that_one_discovery_misses_is_still_reached() {
 #[test]
 fn what_the_controller_would_not_take_is_not_told() {
     let mut odd = guest("a");
-    odd.name = "ä".repeat(200);
+    odd.name = "ä".repeat(200).into();
     odd.labels = [("env", "lab"), ("agent/rack", "r1"), ("agent/bad", "not a value")]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into();

@@ -95,7 +95,7 @@ fn id(name: &str) -> GuestId {
 async fn the_containers_that_machined_knows_are_found_and_other_machines_are_not() {
     let found = provider(machined(), Vec::new()).discover().await.expect("guests");
     let found: Vec<_> =
-        found.iter().map(|it| (it.id.as_str(), it.name.as_str(), it.power, it.is_host)).collect();
+        found.iter().map(|it| (it.id.as_str(), it.name.as_ref(), it.power, it.is_host)).collect();
     let stopped = PowerState::Stopped;
     let expected = [("h1/containers/db", "db", stopped, false), ("h1/containers/web", "web", stopped, false)];
     assert_eq!(found, expected);
@@ -109,7 +109,7 @@ async fn one_that_a_pid_file_names_too_is_one_container() {
     }
     let pidfiles = vec![folder.path().join("*.pid").display().to_string()];
     let found = provider(machined(), pidfiles).discover().await.expect("guests");
-    let names: Vec<_> = found.iter().map(|guest| guest.name.as_str()).collect();
+    let names: Vec<_> = found.iter().map(|guest| guest.name.as_ref()).collect();
     assert_eq!(names, ["db", "lxc", "web"]);
 }
 

@@ -178,7 +178,7 @@ impl<R: Reach> Provider for GuestAgents<R> {
             labels.extend(seen.labels);
             Guest {
                 id: seen.id,
-                name: seen.name,
+                name: seen.name.into(),
                 provider: R::NAME.into(),
                 os,
                 power: seen.power,

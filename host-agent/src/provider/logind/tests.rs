@@ -12,7 +12,7 @@ async fn the_machine_itself_is_the_one_guest() {
     let guests = logind(&[]).provider.discover().await.expect("guests");
     assert_eq!(guests.len(), 1);
     assert!(guests[0].is_host);
-    assert_eq!((guests[0].id.as_str(), guests[0].name.as_str()), ("h1/logind/self", "h1"));
+    assert_eq!((guests[0].id.as_str(), guests[0].name.as_ref()), ("h1/logind/self", "h1"));
     let stranger = "h1/logind/other".parse().expect("an id");
     let asked = logind(&[]).provider.list_sessions(&stranger, Look::default(), BUDGET).await;
     assert_eq!(asked.expect_err("unknown").code, StatusCode::VmUnknown);
