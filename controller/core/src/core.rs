@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// How long an ended operation stays in memory: a repeated request id and a slow watcher still find it.
 const KEEP_ENDED_MS: u64 = 60_000;
+/// Tasks above which it stays for less time, in proportion: half a kilobyte each, and the store has it all.
+const KEEP_ENDED_TASKS: u64 = 100_000;
 
 /// What the core is told once.
 #[derive(Clone, Copy, Debug)]
@@ -261,7 +263,24 @@ impl Core {
         operation.ended = Some(now.wall);
         operation.revision += 1;
         let (revision, slowest) = (operation.revision, operation.slowest.clone());
+        let tasks = operation.tasks.len() as u64;
         self.record(Record::Ended { operation: id, at: now.wall, revision, slowest });
-        self.timers.set(now.mono.plus(KEEP_ENDED_MS), Timer::Forget { operation: id });
+        self.timers.set(now.mono.plus(keep_ended_ms(tasks)), Timer::Forget { operation: id });
+    }
+}
+
+/// How long an ended operation of so many tasks stays in memory, in milliseconds.
+fn keep_ended_ms(tasks: u64) -> u64 {
+    KEEP_ENDED_MS * KEEP_ENDED_TASKS / tasks.max(KEEP_ENDED_TASKS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::keep_ended_ms;
+
+    #[test]
+    fn a_large_operation_leaves_memory_sooner() {
+        assert_eq!([0, 1, 100_000].map(keep_ended_ms), [60_000; 3]);
+        assert_eq!([200_000, 1_000_000].map(keep_ended_ms), [30_000, 6_000]);
     }
 }
