@@ -28,8 +28,6 @@ const SILENT_HEARTBEATS: u32 = 3;
 /// How long an acknowledgement waits at most, where heartbeats are rarer: an agent says again after a minute what was
 /// not acknowledged.
 const ACKNOWLEDGE_WITHIN: Duration = Duration::from_secs(30);
-/// The resolution of timers.
-const TICK: Duration = Duration::from_millis(1);
 
 /// The service.
 pub struct Attachments {
@@ -150,7 +148,7 @@ impl Stream {
                     if heard_at.elapsed() > self.heartbeat * SILENT_HEARTBEATS {
                         return Ok("nothing was heard of it for three heartbeats");
                     }
-                    let Some(word) = self.next_word(said_at) else { continue };
+                    let Some(word) = self.next_word(said_at, period) else { continue };
                     said_at = Instant::now();
                     if let Err(mpsc::error::TrySendError::Closed(_)) = self.down.frames.try_send(Ok(word)) {
                         return Ok("the stream down to it is closed");
@@ -162,14 +160,14 @@ impl Stream {
         }
     }
 
-    /// What is to be said now: that findings are stored, or, after a heartbeat's time without that, that this side lives.
-    fn next_word(&self, said_at: Instant) -> Option<AttachResponse> {
+    /// What is to be said now: that findings are stored, or, where a heartbeat's time would be over before the next turn,
+    /// that this side lives.
+    fn next_word(&self, said_at: Instant, period: Duration) -> Option<AttachResponse> {
         if let Some(sequence) = self.down.take_stored() {
             return Some(on_the_wire(Frame::Acknowledge(sequence)));
         }
         let message = Some(attach_response::Message::Heartbeat(Heartbeat {}));
-        // A tick may come a moment early for a timer's resolution.
-        (said_at.elapsed() + TICK >= self.heartbeat).then_some(AttachResponse { message })
+        (said_at.elapsed() + period > self.heartbeat).then_some(AttachResponse { message })
     }
 
     async fn take(&self, message: AttachRequest) -> Result<(), Status> {

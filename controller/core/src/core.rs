@@ -72,6 +72,9 @@ pub enum PlantedBug {
     TimesOutWhileStoreIsAway,
 }
 
+/// Tasks of one host, by index, with how they ended.
+type Outcomes = Vec<(u32, Arc<Verdict>)>;
+
 /// The controller's decisions. See the crate's documentation for how to drive it.
 #[derive(Debug)]
 pub struct Core {
@@ -96,7 +99,7 @@ pub struct Core {
     /// Operations that this turn changed.
     touched: BTreeSet<OperationId>,
     /// Outcomes of this turn, by operation and place of the host.
-    finished: BTreeMap<(OperationId, u32), Vec<(u32, Arc<Verdict>)>>,
+    finished: BTreeMap<(OperationId, u32), Outcomes>,
     actions: VecDeque<Action>,
 }
 

@@ -121,3 +121,22 @@ pub(crate) fn on_the_wire(frame: Frame) -> AttachResponse {
     };
     AttachResponse { message: Some(message) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_acknowledgement_stands_for_those_before_it_and_is_told_once() {
+        let (down, _outbound) = Downlink::new();
+        let host: HostName = "h1".parse().unwrap();
+        let mut links = Links::default();
+        links.insert(host.clone(), 1, down.clone());
+        links.acknowledge(&host, 1, 3);
+        links.acknowledge(&host, 1, 5);
+        // Of an attachment that is over: the agent that is attached now may not hold these any more, or hold others.
+        links.acknowledge(&host, 7, 9);
+        assert_eq!(down.take_stored(), Some(5));
+        assert_eq!(down.take_stored(), None);
+    }
+}

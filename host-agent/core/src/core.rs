@@ -241,7 +241,7 @@ impl Core {
 
     /// What to say first on a new stream.
     pub fn hello(&self, capabilities: Vec<String>, inventory_digest: u64) -> Hello {
-        let progress = |(id, run): (&TaskId, &Box<Run>)| TaskProgress {
+        let progress = |id: &TaskId, run: &Run| TaskProgress {
             operation: id.operation,
             index: id.index,
             stage: run.stage(),
@@ -253,7 +253,7 @@ impl Core {
             ledger: LedgerMark { counter, ..self.mark },
             epoch_seen: self.epoch_seen,
             capabilities,
-            unfinished: self.runs.iter().map(progress).collect(),
+            unfinished: self.runs.iter().map(|(id, run)| progress(id, run)).collect(),
             first_pending_sequence: self.outbox.first_pending(),
             inventory_digest,
             safeguards: self.guarding.in_force,
