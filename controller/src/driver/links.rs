@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tonic::Status;
 
 /// Depth of a stream's queue: an agent that is this many frames behind is cut off, and starts over by attaching. An
-/// operation costs a host one order, one acknowledgement per report and seldom a cancel.
+/// operation costs a host one order and seldom a cancel; acknowledgements take the place of heartbeats.
 pub const LINK_QUEUE: usize = 256;
 
 /// What goes down a stream: a frame, or the status that ends it.
@@ -26,7 +26,7 @@ pub(crate) struct Downlink {
     /// Up to where the agent's findings are stored, until it is told; 0 where there is nothing to tell. Its stream tells it
     /// in place of a heartbeat: an acknowledgement costs as much as a report, nobody waits for it, and the last one
     /// stands for all before it.
-    pub(crate) stored: Arc<AtomicU64>,
+    stored: Arc<AtomicU64>,
 }
 
 impl Downlink {
