@@ -24,7 +24,7 @@ use turn::{Replies, Turn};
 
 pub use curfew_controller_core::AttachError;
 pub use links::{Down, LINK_QUEUE};
-pub(crate) use links::{Downlink, on_the_wire};
+pub(crate) use links::{Downlink, NotSent, Outbound, on_the_wire};
 
 /// Most inputs in one turn: large enough for one commit to serve a burst of reports, small enough that a turn's
 /// records stay far below a second of the store's time (FACTS: over a million packed rows a second).
@@ -319,7 +319,7 @@ impl Driver {
                 replies.welcomes.push(Box::new(move |_| {
                     // A stream that is gone already says so by itself.
                     let _ = reply.send(answer.map(|welcome| {
-                        let _ = down.frames.try_send(Ok(links::welcome(welcome, heartbeat_ms)));
+                        let _ = down.send(Ok(links::welcome(welcome, heartbeat_ms)));
                     }));
                 }));
             }

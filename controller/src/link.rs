@@ -1,6 +1,6 @@
 //! `AgentService`: one task per attached agent, which checks what the agent says and brings it to the driver.
 
-use crate::driver::{AttachError, Down, Downlink, Handle, on_the_wire};
+use crate::driver::{AttachError, Downlink, Handle, NotSent, Outbound, on_the_wire};
 use crate::peer::require_agent;
 use crate::sessions::Queries;
 use curfew_controller_core::{Event, Frame};
@@ -14,9 +14,7 @@ use curfew_types::{Guest, GuestId, HostName, StatusCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 /// How long a new stream may take to say hello.
@@ -46,7 +44,7 @@ impl Attachments {
 
 #[tonic::async_trait]
 impl AgentService for Attachments {
-    type AttachStream = ReceiverStream<Down>;
+    type AttachStream = Outbound;
 
     async fn attach(
         &self,
@@ -65,7 +63,7 @@ impl AgentService for Attachments {
         let (handle, queries) = (self.handle.clone(), self.queries.clone());
         let stream = Stream { host, session, handle, queries, down, heartbeat: self.heartbeat };
         tokio::spawn(stream.run(inbound));
-        Ok(Response::new(ReceiverStream::new(outbound)))
+        Ok(Response::new(outbound))
     }
 }
 
@@ -109,7 +107,7 @@ impl Stream {
             Err(status) => {
                 tracing::warn!(host = %self.host, session = self.session, "agent cut off: {}", status.message());
                 // A full queue means that the agent does not read; it will see the end of the stream instead.
-                let _ = self.down.frames.try_send(Err(status));
+                let _ = self.down.send(Err(status));
             }
         }
         let detached = Event::Detached { host: self.host.clone(), session: self.session };
@@ -125,7 +123,7 @@ impl Stream {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut heard_at, mut said_at) = (Instant::now(), Instant::now());
         // Made once: a burst brings many messages, and each would make them anew.
-        let closed = self.down.frames.closed();
+        let closed = self.down.closed();
         let stopping = self.handle.stopping();
         tokio::pin!(closed, stopping);
         loop {
@@ -150,7 +148,7 @@ impl Stream {
                     }
                     let Some(word) = self.next_word(said_at, period) else { continue };
                     said_at = Instant::now();
-                    if let Err(mpsc::error::TrySendError::Closed(_)) = self.down.frames.try_send(Ok(word)) {
+                    if self.down.send(Ok(word)) == Err(NotSent::Closed) {
                         return Ok("the stream down to it is closed");
                     }
                 }

@@ -3,12 +3,13 @@
 
 mod book;
 
-use crate::link::uplink::Uplink;
+use crate::link::uplink::{MESSAGE_BYTES, Uplink};
 use crate::provider::Provider;
 use book::{Book, Discovered};
 use curfew_proto::agent::v1 as wire;
 use curfew_types::{Guest, GuestId};
 use futures::FutureExt as _;
+use prost::Message as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -156,18 +157,20 @@ async fn ask(provider: &dyn Provider) -> Discovered {
     }
 }
 
-/// The whole inventory, in messages of a size that the wire allows.
+/// The whole inventory, in messages that are not larger than others are.
 fn whole(book: &Book) -> Vec<wire::Inventory> {
-    let guests: Vec<wire::Guest> = book.guests().cloned().map(Into::into).collect();
-    let mut messages: Vec<wire::Inventory> = guests
-        .chunks(GUESTS_MAX)
-        .map(|some| wire::Inventory { upserts: some.to_vec(), ..wire::Inventory::default() })
-        .collect();
-    if messages.is_empty() {
-        messages.push(wire::Inventory::default());
-    }
-    if let Some(first) = messages.first_mut() {
-        first.replace = true;
+    let mut messages = vec![wire::Inventory { replace: true, ..wire::Inventory::default() }];
+    let mut bytes = 0;
+    for guest in book.guests() {
+        let guest = wire::Guest::from(guest.clone());
+        if bytes >= MESSAGE_BYTES {
+            messages.push(wire::Inventory::default());
+            bytes = 0;
+        }
+        bytes += guest.encoded_len();
+        if let Some(last) = messages.last_mut() {
+            last.upserts.push(guest);
+        }
     }
     if let Some(last) = messages.last_mut() {
         last.digest = book.digest();

@@ -23,6 +23,7 @@ pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "
 /// The version of the agents' protocol that this build speaks. 1: the first.
 pub const PROTOCOL_VERSION: u32 = 1;
 
+mod codec;
 pub mod context;
 pub mod convert;
 pub mod dial;

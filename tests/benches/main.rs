@@ -157,7 +157,8 @@ async fn measure(args: &Args, terminal: &mut Terminal) -> anyhow::Result<()> {
         tell(terminal, &report::table(&findings.figures))?;
     }
     if !findings.peers.is_empty() {
-        let curfew = [SHORT_HOSTS, hosts].map(|hosts| seconds_for(&findings.figures, hosts, args.guests));
+        let curfew = |hosts| seconds_for(&findings.figures, hosts, args.guests);
+        let curfew = curfew(SHORT_HOSTS).zip(curfew(hosts)).map(|(few, many)| [few, many]);
         tell(terminal, &peers::table(&findings.peers, curfew))?;
     }
     if let Some(out) = &args.out {
@@ -168,12 +169,11 @@ async fn measure(args: &Args, terminal: &mut Terminal) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What Curfew took for everybody on so many hosts, in proportion to what was measured; 0 where it was not.
-fn seconds_for(figures: &[Figure], hosts: u32, guests: u32) -> f64 {
-    let burst = figures.iter().find(|figure| figure.row == rows::BURST && figure.bound != Bound::None);
-    let tasks = burst.and_then(|figure| figure.what.split(':').next()?.parse::<f64>().ok());
-    let share = tasks.map(|tasks| f64::from(hosts) * f64::from(guests) / tasks);
-    burst.zip(share).map_or(0.0, |(figure, share)| figure.curfew * share)
+/// What Curfew took for everybody on so many hosts, in proportion to what was measured, if it was.
+fn seconds_for(figures: &[Figure], hosts: u32, guests: u32) -> Option<f64> {
+    let burst = figures.iter().find(|figure| figure.row == rows::BURST && figure.bound != Bound::None)?;
+    let tasks: f64 = burst.what.split(':').next()?.parse().ok()?;
+    Some(burst.curfew * f64::from(hosts) * f64::from(guests) / tasks)
 }
 
 fn tell(terminal: &mut Terminal, table: &str) -> anyhow::Result<()> {

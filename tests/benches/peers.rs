@@ -193,7 +193,7 @@ fn few(many: u32) -> u32 {
 }
 
 /// The peers as a table for people, beside what Curfew took for 1,000 and for 10,000 hosts, in seconds.
-pub(crate) fn table(peers: &[Peer], curfew: [f64; 2]) -> String {
+pub(crate) fn table(peers: &[Peer], curfew: Option<[f64; 2]>) -> String {
     let mut text = String::new();
     for Peer { name, what, note, end } in peers {
         let run = match end {
@@ -204,10 +204,13 @@ pub(crate) fn table(peers: &[Peer], curfew: [f64; 2]) -> String {
             }
         };
         let _ = write!(text, "  {name:<16}");
-        for (hosts, curfew) in TOLD.into_iter().zip(curfew) {
+        for (place, hosts) in TOLD.into_iter().enumerate() {
             let seconds = run.seconds_for(hosts);
             let sign = if run.is_measured(hosts) { ' ' } else { '~' };
-            let _ = write!(text, " {hosts:>6} hosts: {sign}{seconds:>8.3} s {:>8.1} x", seconds / curfew);
+            let _ = write!(text, " {hosts:>6} hosts: {sign}{seconds:>8.3} s");
+            if let Some(curfew) = curfew {
+                let _ = write!(text, " {:>8.1} x", seconds / curfew[place]);
+            }
         }
         let Run { version, few, many, rounds } = run;
         let (fewer, less, more, most) = (few.hosts, few.seconds, many.hosts, many.seconds);
@@ -215,9 +218,11 @@ pub(crate) fn table(peers: &[Peer], curfew: [f64; 2]) -> String {
         let _ =
             writeln!(text, "{:18} {fewer} hosts {less:.3} s, {more} hosts {most:.3} s, {rounds} rounds.", "");
     }
-    text.push_str(
-        "  ~ is on the line through the two numbers of hosts that were measured; x is over Curfew's time.\n",
-    );
+    text.push_str("  ~ is on the line through the two numbers of hosts that were measured");
+    text.push_str(match curfew {
+        Some(_) => "; x is over Curfew's time.\n",
+        None => "; how often that is Curfew's time is told beside the row `burst`.\n",
+    });
     text
 }
 
@@ -251,6 +256,16 @@ mod tests {
         let end = End::NotRun("no such program".into());
         let peers = [Peer { name: "Salt", what: "test.ping", note: "few minions", end }];
 
-        assert!(table(&peers, [1.0, 1.0]).contains("Salt             NOT RUN: no such program"));
+        assert!(table(&peers, Some([1.0, 1.0])).contains("Salt             NOT RUN: no such program"));
+    }
+
+    #[test]
+    fn without_a_time_of_curfews_nothing_is_told_in_it() {
+        let end = End::Ran(run((1_000, 3.0), (10_000, 20.0)));
+        let peers = [Peer { name: "pdsh", what: "echo", note: "ssh", end }];
+
+        assert!(table(&peers, Some([1.5, 2.0])).contains("10000 hosts:    20.000 s     10.0 x"));
+        let alone = table(&peers, None);
+        assert!(alone.contains("10000 hosts:    20.000 s\n") && !alone.contains("x is over"), "{alone}");
     }
 }

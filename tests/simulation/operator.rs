@@ -116,11 +116,11 @@ impl World {
         match (expectation, &preview) {
             (Expectation::None, _) | (_, None) => {}
             (Expectation::AsPreviewed, Some(plan)) => {
-                request.expected_count = Some(plan.included() as u64);
+                request.expected_count = Some(plan.included());
                 request.expected_digest = Some(plan.digest);
             }
             (Expectation::Outdated, Some(plan)) if entropy.is_multiple_of(2) => {
-                request.expected_count = Some(plan.included() as u64 + 1);
+                request.expected_count = Some(plan.included() + 1);
             }
             (Expectation::Outdated, Some(plan)) => request.expected_digest = Some(plan.digest ^ 1),
         }

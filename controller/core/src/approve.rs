@@ -3,7 +3,6 @@
 use crate::core::Core;
 use crate::record::{NO_WAVE, Record, Started};
 use crate::select::Plan;
-use crate::start::targets_by_host;
 use crate::steer::SteerError;
 use crate::timer::Timer;
 use crate::view::OperationView;
@@ -190,7 +189,7 @@ impl Core {
     fn plan_again(&self, id: OperationId) -> Option<Plan> {
         let operation = self.operations.get(&id)?;
         let only: Option<HashSet<GuestId>> =
-            operation.spec.retry_of.map(|_| operation.tasks.iter().map(|task| task.guest.clone()).collect());
+            operation.spec.retry_of.map(|_| operation.guests().map(|guest| guest.id.clone()).collect());
         let mut spec = operation.spec.clone();
         spec.rollout.seed = Some(operation.seed);
         self.plan(&spec, only.as_ref()).ok()
@@ -200,10 +199,10 @@ impl Core {
     fn new_guests(&self, id: OperationId, plan: &Plan) -> Vec<String> {
         let Some(operation) = self.operations.get(&id) else { return Vec::new() };
         let known: HashSet<&GuestId> =
-            operation.tasks.iter().filter(|task| task.wave != NO_WAVE).map(|task| &task.guest).collect();
-        let new =
-            plan.guests.iter().filter(|guest| guest.left_out.is_none() && !known.contains(&guest.guest.id));
-        new.map(|planned| planned.guest.name.to_string()).collect()
+            operation.guests().filter(|guest| guest.wave != NO_WAVE).map(|guest| &guest.id).collect();
+        let new = plan.guests().map(|guest| guest.target);
+        let new = new.filter(|guest| guest.wave != NO_WAVE && !known.contains(&guest.id));
+        new.map(|guest| guest.name.to_string()).collect()
     }
 
     fn has_outcomes(&self, id: OperationId) -> bool {
@@ -227,7 +226,7 @@ impl Core {
             digest: plan.digest,
             seed: before.seed,
             standing: before.standing.clone(),
-            hosts: targets_by_host(plan),
+            hosts: plan.hosts.as_slice().into(),
         };
         let (since, deadline, revision) = (before.since, before.deadline, before.revision + 1);
         let mut operation = self.build_operation(&started, since, deadline, revision);
@@ -237,7 +236,7 @@ impl Core {
         }
         self.record(Record::Replanned(Box::new(started)));
         self.operations.insert(id, operation);
-        self.wait_for_approval(now, id, plan.included() as u64);
+        self.wait_for_approval(now, id, plan.included());
         let why = format!("{} guests have come to its set", new.len());
         self.steer(now, id, EventKind::SetGrew, None, why);
         self.settle(now);
@@ -255,18 +254,18 @@ impl Core {
         let Some(operation) = self.operations.get(&id) else { return };
         let left_out: HashMap<&GuestId, &Verdict> = plan
             .into_iter()
-            .flat_map(|plan| &plan.guests)
-            .filter_map(|planned| Some((&planned.guest.id, planned.left_out.as_deref()?)))
+            .flat_map(Plan::guests)
+            .filter_map(|planned| Some((&planned.target.id, planned.left_out?)))
             .collect();
-        let tasks = (0..).zip(&operation.tasks);
+        let tasks = (0..).zip(operation.guests());
         let gone = || {
             let why = "it was to be left out, and is no longer in the fleet";
             Verdict::new(Outcome::Refused, StatusCode::VmUnknown, Reason::GuestUnknown, why)
         };
         let verdicts: Vec<(u32, Verdict)> = tasks
-            .filter_map(|(index, task)| match left_out.get(&task.guest) {
+            .filter_map(|(index, guest)| match left_out.get(&guest.id) {
                 Some(verdict) => Some((index, (*verdict).clone())),
-                None => (task.wave == NO_WAVE).then(|| (index, gone())),
+                None => (guest.wave == NO_WAVE).then(|| (index, gone())),
             })
             .collect();
         for (index, verdict) in verdicts {

@@ -208,7 +208,7 @@ impl Core {
         let Some(entry) = operation.task(task.index).filter(|entry| entry.stage != Stage::Done) else {
             return;
         };
-        let (guest, host) = (entry.guest.clone(), entry.host);
+        let (guest, host) = (operation.target(task.index).id.clone(), entry.host);
         self.finished.entry((task.operation, host)).or_default().push((task.index, Arc::clone(&verdict)));
         operation.update(task.index, |entry| {
             entry.stage = Stage::Done;

@@ -20,6 +20,9 @@ const ORDER_SLACK_MS: u64 = 10_000;
 /// After how long an order or a cancel that was not confirmed is said again on a live stream.
 pub(crate) const REPEAT_MS: u64 = 5_000;
 
+/// Which part of a slice the first one of an operation is.
+const FIRST_SLICE: u32 = 8;
+
 impl Core {
     /// Lets the connected hosts of an operation take their turns, and watches the time of those that are away.
     pub(crate) fn make_hosts_ready(&mut self, now: Now, id: OperationId) {
@@ -49,7 +52,7 @@ impl Core {
         if self.starts_nothing() {
             return;
         }
-        let mut room = self.settings.start_at_a_time;
+        let mut room = self.slice_of(id);
         if self.starts_by_hosts(id) {
             while room > 0
                 && let Some((place, tasks)) = self.next_host(now, id)
@@ -76,6 +79,13 @@ impl Core {
             // The rest has its turn next: what was started goes out first, and reports come in between.
             self.timers.set(now.mono, Timer::GoOn { operation: id });
         }
+    }
+
+    /// How many tasks may start in this turn. They are fewer at first: the first orders wait for the whole slice.
+    fn slice_of(&self, id: OperationId) -> u32 {
+        let slice = self.settings.start_at_a_time;
+        let is_first = self.operations.get(&id).is_some_and(|operation| !operation.has_ordered);
+        if is_first { (slice / FIRST_SLICE).max(1) } else { slice }
     }
 
     /// Whether neither a limit nor a budget has to be looked at between two tasks.
@@ -119,7 +129,7 @@ impl Core {
     fn take_guest(&mut self, id: OperationId, place: u32, index: u32) -> bool {
         let task = TaskId { operation: id, index };
         let Some(operation) = self.operations.get_mut(&id) else { return false };
-        let guest = operation.tasks[index as usize].guest.clone();
+        let guest = operation.target(index).id.clone();
         let host = &operation.hosts[place as usize].name;
         if self.busy.get(&guest).is_some_and(|other| *other != task) {
             self.awaiting.entry(guest).or_default().push_back(task);
@@ -172,6 +182,7 @@ impl Core {
         let life = 2 * spec.task_timeout_ms + spec.logoff.grace_ms() + ORDER_SLACK_MS;
         let remaining = life.min(operation.deadline.since(now.mono));
         let until = now.mono.plus(remaining + heartbeat);
+        operation.has_ordered = true;
         for index in &tasks {
             let task = &mut operation.tasks[*index as usize];
             task.since = now.mono;
@@ -192,7 +203,7 @@ impl Core {
             by_time
                 .entry(task.until)
                 .or_default()
-                .push(OrderedTask { index: *index, guest: task.guest.clone() });
+                .push(OrderedTask { index: *index, guest: operation.target(*index).id.clone() });
         }
         let host = operation.hosts[place as usize].name.clone();
         let spec = &operation.spec;
@@ -218,9 +229,8 @@ impl Core {
     pub(crate) fn send_cancel(&mut self, id: OperationId, place: u32, tasks: &[u32], only_unaccepted: bool) {
         let Some(operation) = self.operations.get(&id) else { return };
         let host = operation.hosts[place as usize].name.clone();
-        let ordered =
-            |index: &u32| Some(OrderedTask { index: *index, guest: operation.task(*index)?.guest.clone() });
-        let tasks = tasks.iter().filter_map(ordered).collect();
+        let ordered = |index: &u32| OrderedTask { index: *index, guest: operation.target(*index).id.clone() };
+        let tasks = tasks.iter().map(ordered).collect();
         let cancel = Cancel { operation: id, epoch: self.epoch, tasks, only_unaccepted };
         self.send(&host, Frame::Cancel(cancel), true);
     }

@@ -124,7 +124,8 @@ impl Core {
         let hosts = self.fleet.hosts.iter();
         let drains =
             hosts.flat_map(|(name, host)| host.drains_of(guest).iter().map(move |drain| (name, drain)));
-        drains.map(|(name, drain)| self.drain_view(name, drain)).collect()
+        let shown = drains.filter(|(name, drain)| self.is_shown(name, drain));
+        shown.map(|(name, drain)| self.drain_view(name, drain)).collect()
     }
 
     /// Drains by host, guest and owner that come after `after`, at most `limit`.
@@ -139,7 +140,7 @@ impl Core {
             after.is_some_and(|after| (name, &drain.guest, drain.owner) <= after)
         };
         drains
-            .filter(|(name, drain)| !passed(name, drain))
+            .filter(|(name, drain)| !passed(name, drain) && self.is_shown(name, drain))
             .take(limit)
             .map(|(name, drain)| self.drain_view(name, drain))
             .collect()
@@ -177,6 +178,12 @@ impl Core {
                 ),
             );
         }
+    }
+
+    /// Whether a drain is anybody's concern: one that is over, of a guest that only other hosts have by now, is not this
+    /// host's to lift any more, whatever its agent goes on trying.
+    fn is_shown(&self, name: &HostName, drain: &Drain) -> bool {
+        drain.state != DrainState::Lifting || self.is_theirs(name, &drain.guest)
     }
 
     /// Whether a host may speak of a guest: it has it, or nobody has.

@@ -11,11 +11,15 @@ use crate::record::{Record, RecoveredHost};
 use curfew_types::agent::{LedgerMark, SafeguardsMark};
 use curfew_types::label::{self, LABELS_MAX, Labels};
 use curfew_types::{Guest, GuestId, HostName, Now, PowerState, WallTime};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Most guests of one host: several times the largest hypervisor's limit.
 pub const GUESTS_PER_HOST_MAX: usize = 10_000;
+
+/// Most names of providers that are shared between guests; there are half a dozen.
+const PROVIDERS_MAX: usize = 64;
 
 /// Everything that can be selected, and who is connected.
 #[derive(Debug, Default)]
@@ -23,10 +27,12 @@ pub(crate) struct Fleet {
     pub(crate) hosts: BTreeMap<HostName, Host>,
     /// Labels set on guests; they stay when the guest leaves every inventory, since it may only be migrating.
     pub(crate) guest_labels: HashMap<GuestId, Labels>,
-    /// Which hosts have a guest in their inventory.
-    claims: HashMap<GuestId, Vec<HostName>>,
-    /// The guests that several hosts have in their inventories: seldom any.
-    contested: HashSet<GuestId>,
+    /// Which host has a guest in its inventory; of several, the first to have said so.
+    homes: HashMap<GuestId, HostName>,
+    /// The guests that several hosts have in their inventories, with all of these hosts: seldom any.
+    contested: HashMap<GuestId, Vec<HostName>>,
+    /// The names of providers that guests have: a few, shared by all.
+    providers: HashSet<Arc<str>>,
     /// Grows with every change of which host a guest belongs to: while it stands, nothing has moved.
     moves: u64,
 }
@@ -119,6 +125,13 @@ impl Host {
         }
     }
 
+    /// Its inventory by name.
+    pub(crate) fn guests_by_name(&self) -> Vec<&Arc<Guest>> {
+        let mut guests: Vec<_> = self.guests.values().collect();
+        guests.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        guests
+    }
+
     /// Which of these options its agent is known not to know.
     pub(crate) fn lacks(&self, options: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
         let Some(known) = &self.capabilities else { return Vec::new() };
@@ -148,12 +161,13 @@ impl Fleet {
 
     /// How many guests there are; one that several hosts claim counts once.
     pub(crate) fn guest_count(&self) -> usize {
-        self.claims.len()
+        self.homes.len()
     }
 
     /// The hosts that have a guest in their inventory.
     pub(crate) fn claimants(&self, guest: &GuestId) -> &[HostName] {
-        self.claims.get(guest).map_or(&[], Vec::as_slice)
+        let home = || self.homes.get(guest).map_or(&[][..], std::slice::from_ref);
+        self.contested.get(guest).map_or_else(home, Vec::as_slice)
     }
 
     /// The host that runs a guest now, if it is another than `name` and the only one.
@@ -174,19 +188,42 @@ impl Fleet {
 
     /// Puts guests into a host's inventory.
     pub(crate) fn upsert(&mut self, name: &HostName, guests: Vec<Guest>) {
-        let Some(host) = self.hosts.get_mut(name) else { return };
-        for guest in guests {
-            let claims = self.claims.entry(guest.id.clone()).or_default();
+        for mut guest in guests {
+            guest.provider = self.shared_provider(guest.provider);
+            let Some(host) = self.hosts.get_mut(name) else { return };
+            let id = guest.id.clone();
+            host.guests.insert(id.clone(), Arc::new(guest));
+            self.claim(name, id);
+        }
+    }
+
+    fn shared_provider(&mut self, provider: Arc<str>) -> Arc<str> {
+        if let Some(known) = self.providers.get(&provider) {
+            return Arc::clone(known);
+        }
+        // What agents make up beyond that is kept with each guest.
+        if self.providers.len() < PROVIDERS_MAX {
+            self.providers.insert(Arc::clone(&provider));
+        }
+        provider
+    }
+
+    fn claim(&mut self, name: &HostName, guest: GuestId) {
+        let home = match self.homes.entry(guest) {
+            Entry::Vacant(free) => {
+                free.insert(name.clone());
+                self.moves += 1;
+                return;
+            }
+            Entry::Occupied(home) => home,
+        };
+        if home.get() != name || self.contested.contains_key(home.key()) {
+            let claims = self.contested.entry(home.key().clone()).or_insert_with(|| vec![home.get().clone()]);
             if !claims.contains(name) {
                 claims.push(name.clone());
-                self.moves += 1;
             }
-            if claims.len() > 1 {
-                // Whom it belongs to hangs on who runs it, which this may change.
-                self.contested.insert(guest.id.clone());
-                self.moves += 1;
-            }
-            host.guests.insert(guest.id.clone(), Arc::new(guest));
+            // Whom it belongs to hangs on who runs it, which this may change.
+            self.moves += 1;
         }
     }
 
@@ -196,15 +233,19 @@ impl Fleet {
             if let Some(host) = self.hosts.get_mut(name) {
                 host.guests.remove(id);
             }
-            if let Some(claims) = self.claims.get_mut(id) {
-                claims.retain(|claimant| claimant != name);
-                self.moves += 1;
-                if claims.len() <= 1 {
-                    self.contested.remove(id);
+            self.moves += 1;
+            let Some(claims) = self.contested.get_mut(id) else {
+                if self.homes.get(id) == Some(name) {
+                    self.homes.remove(id);
                 }
-                if claims.is_empty() {
-                    self.claims.remove(id);
-                }
+                continue;
+            };
+            claims.retain(|claimant| claimant != name);
+            if let Some(first) = claims.first() {
+                self.homes.insert(id.clone(), first.clone());
+            }
+            if claims.len() <= 1 {
+                self.contested.remove(id);
             }
         }
     }
@@ -219,10 +260,9 @@ impl Fleet {
 
     /// Which host a guest belongs to: the one that runs it; with none running it, the first that knows it.
     pub(crate) fn owner(&self, guest: &GuestId) -> Owner<'_> {
-        let Some(claims) = self.claims.get(guest) else { return Owner::Nobody };
-        if let [only] = claims.as_slice() {
-            return Owner::Host(only);
-        }
+        let Some(claims) = self.contested.get(guest) else {
+            return self.homes.get(guest).map_or(Owner::Nobody, Owner::Host);
+        };
         let power = |host: &HostName| {
             self.hosts.get(host).and_then(|host| host.guests.get(guest)).map(|guest| guest.power)
         };
@@ -237,7 +277,7 @@ impl Fleet {
 
     /// The same for a guest that is in this host's inventory, without looking far as long as no other host has it.
     pub(crate) fn owner_of_listed<'a>(&'a self, name: &'a HostName, guest: &GuestId) -> Owner<'a> {
-        if self.contested.contains(guest) { self.owner(guest) } else { Owner::Host(name) }
+        if self.contested.contains_key(guest) { self.owner(guest) } else { Owner::Host(name) }
     }
 
     /// A number that stays the same as long as every guest belongs to the host that it belongs to.
@@ -268,11 +308,9 @@ impl Fleet {
 
     /// Every guest with its host, each once, by host and then by name.
     pub(crate) fn guests(&self) -> impl Iterator<Item = (&HostName, &Host, &Arc<Guest>)> {
-        self.hosts.iter().flat_map(|(name, host)| {
-            let mut guests: Vec<_> = host.guests.values().collect();
-            guests.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
-            guests.into_iter().map(move |guest| (name, host, guest))
-        })
+        self.hosts
+            .iter()
+            .flat_map(|(name, host)| host.guests_by_name().into_iter().map(move |guest| (name, host, guest)))
     }
 
     pub(crate) fn host_view(&self, name: &HostName) -> Option<HostView> {
@@ -297,7 +335,7 @@ impl Fleet {
                 labels.insert(key.into(), value.into());
             }
         }
-        let others = self.claims.get(&guest.id).into_iter().flatten().filter(|other| *other != name);
+        let others = self.claimants(&guest.id).iter().filter(|other| *other != name);
         Some(GuestView {
             guest: guest.clone(),
             host: name.clone(),

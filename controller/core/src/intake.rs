@@ -76,7 +76,7 @@ impl Core {
         if !task.handed {
             // Only a store older than its agents comes here: the task is under way, whatever this store remembers.
             // From now on it is remembered, and waited for no longer than if this controller had ordered it.
-            let (guest, place) = (task.guest.clone(), task.host);
+            let (guest, place) = (operation.target(id.index).id.clone(), task.host);
             self.busy.entry(guest).or_insert(id);
             self.mark_handed(now, id.operation, place, vec![id.index]);
         }
@@ -103,7 +103,7 @@ impl Core {
             });
             return Ok(());
         };
-        let is_its_own = |task: &&Task| task.guest == guest && operation.is_on(task, name);
+        let is_its_own = |task: &&Task| operation.is_on(task, name) && operation.target(index).id == guest;
         let Some(task) = operation.task(index).filter(is_its_own) else {
             return Err(Foreign(format!(
                 "reported guest {guest} of task {id}/{index}, which is not its own"

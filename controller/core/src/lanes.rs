@@ -63,16 +63,22 @@ impl Lanes {
         Lanes { limits, ..Lanes::default() }
     }
 
+    /// Adds the next host, with room for so many tasks; no label of its guests is limited. Returns their lane.
+    pub(crate) fn add_plain_host(&mut self, tasks: usize) -> u32 {
+        let (host, lane) = (number(self.of_host.len()), number(self.lanes.len()));
+        let queue = VecDeque::with_capacity(tasks);
+        self.lanes.push(Lane { host, groups: Vec::new(), queue, in_ready: false, parked: false });
+        self.of_host.push(lane..lane + 1);
+        self.hosts.push(Count::default());
+        lane
+    }
+
     /// Adds the next host with its guests' values of the limited labels. Returns each guest's lane.
     pub(crate) fn add_host(&mut self, known: &mut HashMap<String, u32>, guests: Vec<Values>) -> Vec<u32> {
         let host = number(self.of_host.len());
         let first = number(self.lanes.len());
         if guests.iter().all(Vec::is_empty) {
-            let queue = VecDeque::with_capacity(guests.len());
-            self.lanes.push(Lane { host, groups: Vec::new(), queue, in_ready: false, parked: false });
-            self.of_host.push(first..first + 1);
-            self.hosts.push(Count::default());
-            return vec![first; guests.len()];
+            return vec![self.add_plain_host(guests.len()); guests.len()];
         }
         let mut lanes: HashMap<Vec<u32>, u32> = HashMap::new();
         let mut lane_of = Vec::with_capacity(guests.len());

@@ -4,11 +4,11 @@
 
 use crate::change_log::ChangeLog;
 use crate::lanes::{Lanes, Limits, Values};
-use crate::record::{NO_WAVE, SLOWEST_MAX, Started, TargetGuest};
+use crate::record::{NO_WAVE, SLOWEST_MAX, Started, TargetGuest, TargetHost};
 use curfew_types::operation::Standing;
 use curfew_types::{
-    GuestId, HostName, Mono, OperationId, OperationSpec, OperationState, Outcome, OutcomeClass, Reason,
-    SessionCounts, Stage, Verdict, WallTime,
+    HostName, Mono, OperationId, OperationSpec, OperationState, Outcome, OutcomeClass, Reason, SessionCounts,
+    Stage, Verdict, WallTime,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -37,6 +37,11 @@ pub(crate) struct Operation {
     pub(crate) waves: Vec<WaveCount>,
     pub(crate) cancelled_by: Option<String>,
     pub(crate) ended: Option<WallTime>,
+    /// Its guests by host, as they are recorded.
+    pub(crate) targets: Arc<[TargetHost]>,
+    /// Whether this process has ordered any of its tasks.
+    pub(crate) has_ordered: bool,
+    /// In the order of `targets`.
     pub(crate) hosts: Vec<OperationHost>,
     pub(crate) tasks: Vec<Task>,
     /// The queues of the tasks whose wave has begun, and the limits.
@@ -89,11 +94,9 @@ pub(crate) enum Recall {
     Cancel,
 }
 
-/// One guest's logoff.
+/// One guest's logoff; [`Operation::target`] says which guest's.
 #[derive(Debug)]
 pub(crate) struct Task {
-    pub(crate) guest: GuestId,
-    pub(crate) name: Arc<str>,
     pub(crate) host: u32,
     pub(crate) lane: u32,
     pub(crate) wave: u8,
@@ -128,7 +131,7 @@ impl Operation {
         let mut hosts = Vec::with_capacity(started.hosts.len());
         let mut tasks = Vec::with_capacity(total as usize);
         let mut waves: Vec<WaveCount> = Vec::new();
-        for (place, target) in (0_u32..).zip(&started.hosts) {
+        for (place, target) in (0_u32..).zip(&*started.hosts) {
             let count = u32::try_from(target.guests.len()).unwrap_or(u32::MAX);
             hosts.push(OperationHost {
                 name: target.host.clone(),
@@ -136,8 +139,12 @@ impl Operation {
                 count,
                 repeat_at: None,
             });
-            let values = target.guests.iter().map(|guest| values(&target.host, guest)).collect();
-            let lane_of = lanes.add_host(&mut known, values);
+            let lane_of = if started.spec.rollout.spread.is_empty() {
+                vec![lanes.add_plain_host(target.guests.len()); target.guests.len()]
+            } else {
+                let values = target.guests.iter().map(|guest| values(&target.host, guest)).collect();
+                lanes.add_host(&mut known, values)
+            };
             for (guest, lane) in target.guests.iter().zip(lane_of) {
                 if guest.wave != NO_WAVE {
                     let wave = usize::from(guest.wave);
@@ -149,8 +156,6 @@ impl Operation {
                     lanes.push_back(lane, index);
                 }
                 tasks.push(Task {
-                    guest: guest.id.clone(),
-                    name: Arc::clone(&guest.name),
                     host: place,
                     lane,
                     wave: guest.wave,
@@ -184,6 +189,8 @@ impl Operation {
             waves,
             cancelled_by: None,
             ended: None,
+            targets: Arc::clone(&started.hosts),
+            has_ordered: false,
             hosts,
             tasks,
             lanes,
@@ -244,6 +251,17 @@ impl Operation {
     /// The task at `index`.
     pub(crate) fn task(&self, index: u32) -> Option<&Task> {
         self.tasks.get(index as usize)
+    }
+
+    /// The guest of the task at `index`, which must be one of the operation's.
+    pub(crate) fn target(&self, index: u32) -> &TargetGuest {
+        let host = &self.targets[self.tasks[index as usize].host as usize];
+        &host.guests[(index - host.first) as usize]
+    }
+
+    /// The guests of all its tasks, by index.
+    pub(crate) fn guests(&self) -> impl Iterator<Item = &TargetGuest> {
+        self.targets.iter().flat_map(|host| &host.guests)
     }
 
     /// The indices of a host's tasks.

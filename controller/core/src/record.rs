@@ -58,13 +58,13 @@ pub struct Started {
     /// How it stands at its start.
     pub standing: Standing,
     /// Its guests by host, in the order of the set. A host's tasks are numbered without gaps, host after host.
-    pub hosts: Vec<TargetHost>,
+    pub hosts: Arc<[TargetHost]>,
 }
 
 impl Started {
     /// How many tasks it has.
     pub fn task_count(&self) -> u32 {
-        self.hosts.last().map_or(0, |host| host.first + u32::try_from(host.guests.len()).unwrap_or(u32::MAX))
+        self.hosts.last().map_or(0, TargetHost::end)
     }
 }
 
@@ -77,6 +77,13 @@ pub struct TargetHost {
     pub first: u32,
     /// Its guests; the task of `guests[n]` has index `first + n`.
     pub guests: Vec<TargetGuest>,
+}
+
+impl TargetHost {
+    /// The index after that of its last task.
+    pub fn end(&self) -> u32 {
+        self.first + u32::try_from(self.guests.len()).unwrap_or(u32::MAX)
+    }
 }
 
 /// A guest within an operation.

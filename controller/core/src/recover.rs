@@ -72,7 +72,7 @@ impl Core {
         }
         for (index, task) in (0..).zip(&operation.tasks) {
             if task.handed && task.stage != Stage::Done {
-                self.busy.insert(task.guest.clone(), TaskId { operation: id, index });
+                self.busy.insert(operation.target(index).id.clone(), TaskId { operation: id, index });
                 self.timers.set(task.until, Timer::OrdersOver { operation: id, host: task.host });
             }
         }

@@ -367,8 +367,8 @@ impl Core {
             // One that waits for approval may still take another set; its held guests end with its approval.
             .filter(|operation| operation.state != OperationState::AwaitingApproval)
             .flat_map(|operation| {
-                let tasks = (0..).zip(&operation.tasks);
-                let held = tasks.filter(|(_, task)| task.guest == *guest && task.stage == Stage::Queued);
+                let tasks = (0..).zip(operation.guests().zip(&operation.tasks));
+                let held = tasks.filter(|(_, (of, task))| of.id == *guest && task.stage == Stage::Queued);
                 held.map(|(index, _)| TaskId { operation: operation.id, index })
             })
             .collect();

@@ -3,6 +3,7 @@
 //! A plan is data; planning twice over the same inventory gives the same plan and the same digest.
 
 use crate::fleet::{Fleet, Host, Owner};
+use crate::record::{NO_WAVE, TargetGuest, TargetHost};
 use crate::safeguards::Guard;
 use crate::start::StartError;
 use curfew_types::operation::TARGETS_MAX;
@@ -11,7 +12,7 @@ use curfew_types::{
     Verdict, Violation,
 };
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -21,8 +22,13 @@ const DIGEST_BYTES: usize = 4096;
 /// What an operation would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// The selected guests, by host and then by name.
-    pub guests: Vec<PlannedGuest>,
+    /// The selected guests, by host and then by name, as the operation would have them; those that are left out are in
+    /// [`NO_WAVE`], and the waves of the others are drawn only where a seed is given.
+    pub hosts: Vec<TargetHost>,
+    /// What to know of the guests of each of `hosts` that are in, in words; empty where there is nothing to say.
+    pub notes: Vec<Cow<'static, str>>,
+    /// How the tasks of those that are left out end at once, by index.
+    pub left_out: BTreeMap<u32, Verdict>,
     /// The digest of the set: equal sets with equal fates have equal digests.
     pub digest: u64,
     /// How many guests each wave has.
@@ -34,34 +40,56 @@ pub struct Plan {
 }
 
 /// One selected guest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlannedGuest {
-    /// As its agent says.
-    pub guest: Arc<Guest>,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedGuest<'a> {
     /// Its host.
-    pub host: HostName,
+    pub host: &'a HostName,
+    /// The guest, with its wave.
+    pub target: &'a TargetGuest,
     /// How its task ends at once, for a guest that is left out.
-    pub left_out: Option<Box<Verdict>>,
+    pub left_out: Option<&'a Verdict>,
     /// What to know of it, in words; empty when there is nothing to say.
-    pub note: Cow<'static, str>,
-    /// Its wave, from 0; drawn only where a seed is given.
-    pub wave: u8,
+    pub note: &'a str,
 }
 
 impl Plan {
     /// How many guests would be logged off.
-    pub fn included(&self) -> usize {
-        self.guests.iter().filter(|guest| guest.left_out.is_none()).count()
+    pub fn included(&self) -> u64 {
+        self.wave_sizes.iter().sum()
+    }
+
+    /// How many guests are selected, those that are left out among them.
+    pub fn selected(&self) -> u32 {
+        self.hosts.last().map_or(0, TargetHost::end)
+    }
+
+    /// The selected guests in the order of the set.
+    pub fn guests(&self) -> impl Iterator<Item = PlannedGuest<'_>> {
+        self.hosts.iter().zip(&self.notes).flat_map(move |(host, note)| {
+            (host.first..).zip(&host.guests).map(move |(index, target)| {
+                let left_out = self.left_out.get(&index);
+                let note = left_out.map_or(note.as_ref(), |verdict| verdict.message.as_str());
+                PlannedGuest { host: &host.host, target, left_out, note }
+            })
+        })
     }
 }
 
-/// Plans the guests of `spec` over `fleet`, of `only` these if they are given.
+/// The guests of a selection with their fates, before waves are drawn. Its fields are the [`Plan`]'s.
+pub(crate) struct Selected {
+    pub(crate) hosts: Vec<TargetHost>,
+    pub(crate) notes: Vec<Cow<'static, str>>,
+    pub(crate) left_out: BTreeMap<u32, Verdict>,
+    pub(crate) digest: u64,
+}
+
+/// Selects the guests of `spec` from `fleet`, of `only` these if they are given.
 pub(crate) fn guests(
     fleet: &Fleet,
     guard: &Guard,
     spec: &OperationSpec,
     only: Option<&HashSet<GuestId>>,
-) -> Result<Vec<PlannedGuest>, StartError> {
+) -> Result<Selected, StartError> {
     let selection = &spec.selection;
     check_said(selection)?;
     // A name that was fine once may be gone when its operation is tried again; then it is simply not among them.
@@ -69,32 +97,50 @@ pub(crate) fn guests(
         check_known(fleet, selection)?;
     }
     let ids: HashSet<&GuestId> = selection.guest_ids.iter().collect();
-    let mut guests = Vec::with_capacity(if selection.all { fleet.guest_count() } else { 0 });
     let options: Vec<&'static str> = guard.capabilities_for(&spec.logoff).collect();
-    for (name, host, guest) in fleet.guests() {
-        let owner = fleet.owner_of_listed(name, &guest.id);
-        let listed_here = match &owner {
-            Owner::Host(owner) => *owner == name,
-            // A guest in conflict is listed once, under the first of its hosts.
-            Owner::Conflict(hosts) => hosts.iter().min() == Some(&name),
-            Owner::Nobody => false,
-        };
-        let is_candidate = only.is_none_or(|only| only.contains(&guest.id));
-        if listed_here && is_candidate && is_selected(fleet, selection, &ids, name, host, guest) {
-            let (left_out, note) = fate(spec, guard, &options, &owner, host, guest);
-            guests.push(PlannedGuest { guest: guest.clone(), host: name.clone(), left_out, note, wave: 0 });
+    let (mut hosts, mut notes) = (Vec::new(), Vec::new());
+    let (mut left_out, mut digest, mut index) = (BTreeMap::new(), SetDigest::new(), 0);
+    for (name, host) in &fleet.hosts {
+        let listed = host.guests_by_name();
+        let mut guests = Vec::new();
+        for (place, guest) in listed.iter().enumerate() {
+            let owner = fleet.owner_of_listed(name, &guest.id);
+            let listed_here = match &owner {
+                Owner::Host(owner) => *owner == name,
+                // A guest in conflict is listed once, under the first of its hosts.
+                Owner::Conflict(hosts) => hosts.iter().min() == Some(&name),
+                Owner::Nobody => false,
+            };
+            let is_candidate = only.is_none_or(|only| only.contains(&guest.id));
+            if !listed_here || !is_candidate || !is_selected(fleet, selection, &ids, name, host, guest) {
+                continue;
+            }
+            if guests.is_empty() {
+                guests.reserve_exact(listed.len() - place);
+            }
+            let verdict = why_left_out(spec, guard, &owner, guest);
+            let wave = if verdict.is_some() { NO_WAVE } else { 0 };
+            digest.add(name, &guest.id, verdict.is_none());
+            guests.push(TargetGuest { id: guest.id.clone(), name: Arc::clone(&guest.name), wave });
+            left_out.extend(verdict.map(|verdict| (index, verdict)));
+            index += 1;
+        }
+        if let Some(last) = guests.len().checked_sub(1) {
+            let first = index - 1 - u32::try_from(last).unwrap_or(u32::MAX);
+            hosts.push(TargetHost { host: name.clone(), first, guests });
+            notes.push(note(&options, host));
         }
     }
-    if guests.is_empty() {
+    if hosts.is_empty() {
         return Err(StartError::invalid(
             "spec.selection",
             "no guest fits it; `curfew guest list` shows what there is",
         ));
     }
-    if guests.len() > TARGETS_MAX {
+    if index as usize > TARGETS_MAX {
         return Err(StartError::invalid("spec.selection", format!("more than {TARGETS_MAX} guests fit it")));
     }
-    Ok(guests)
+    Ok(Selected { hosts, notes, left_out, digest: digest.finish() })
 }
 
 fn check_said(selection: &Selection) -> Result<(), StartError> {
@@ -174,58 +220,44 @@ fn is_selected(
     guests_fit && hosts_fit && labels_fit
 }
 
-fn fate(
-    spec: &OperationSpec,
-    guard: &Guard,
-    options: &[&'static str],
-    owner: &Owner<'_>,
-    host: &Host,
-    guest: &Guest,
-) -> (Option<Box<Verdict>>, Cow<'static, str>) {
+/// How a guest's task ends at once; nothing if it is in.
+fn why_left_out(spec: &OperationSpec, guard: &Guard, owner: &Owner<'_>, guest: &Guest) -> Option<Verdict> {
+    let left_out = |outcome, code, reason, why: &str| Some(Verdict::new(outcome, code, reason, why));
     let excluded =
         |glob: &curfew_types::glob::Glob| glob.matches(&guest.name) || glob.matches(guest.id.as_str());
     if spec.selection.exclude.iter().any(excluded) {
-        return left_out(
-            Outcome::Skipped,
-            StatusCode::Ok,
-            Reason::Excluded,
-            "excluded by the request".into(),
-        );
+        return left_out(Outcome::Skipped, StatusCode::Ok, Reason::Excluded, "excluded by the request");
     }
     if let Some(verdict) = guard.verdict(&guest.id) {
-        let why = verdict.message.clone();
-        return (Some(Box::new(verdict)), why.into());
+        return Some(verdict);
     }
     if let Owner::Conflict(hosts) = owner {
         let hosts: Vec<&str> = hosts.iter().map(|host| host.as_str()).collect();
         let why = format!("hosts {} all claim it as running", hosts.join(", "));
-        return left_out(Outcome::Refused, StatusCode::Unexpected, Reason::Conflict, why);
+        return left_out(Outcome::Refused, StatusCode::Unexpected, Reason::Conflict, &why);
     }
     match (guest.power, spec.not_running) {
-        (PowerState::Running | PowerState::Unknown, _) => (None, note(options, host)),
+        (PowerState::Running | PowerState::Unknown, _) => None,
         // Its users are still logged on, in memory: leaving it out silently would call a full guest empty.
         (PowerState::Paused, _) => left_out(
             Outcome::Refused,
             StatusCode::VmPaused,
             Reason::Paused,
-            "the guest is paused; resume it first".into(),
+            "the guest is paused; resume it first",
         ),
-        (PowerState::Stopped, NotRunning::Skip) => left_out(
-            Outcome::Skipped,
-            StatusCode::Ok,
-            Reason::NotRunningByChoice,
-            "the guest is not running".into(),
-        ),
+        (PowerState::Stopped, NotRunning::Skip) => {
+            left_out(Outcome::Skipped, StatusCode::Ok, Reason::NotRunningByChoice, "the guest is not running")
+        }
         (PowerState::Stopped, NotRunning::Refuse) => left_out(
             Outcome::Refused,
             StatusCode::VmNotRunning,
             Reason::NotRunning,
-            "the guest is not running".into(),
+            "the guest is not running",
         ),
     }
 }
 
-/// What to know of a guest that is in: whether its agent can be reached, and whether it would take the order.
+/// What to know of a host's guests that are in: whether its agent can be reached, and whether it would take the order.
 fn note(options: &[&'static str], host: &Host) -> Cow<'static, str> {
     let lacks = host.lacks(options.iter().copied());
     if !lacks.is_empty() {
@@ -234,29 +266,30 @@ fn note(options: &[&'static str], host: &Host) -> Cow<'static, str> {
     if host.session.is_some() { "".into() } else { "its host is not connected".into() }
 }
 
-fn left_out(
-    outcome: Outcome,
-    code: StatusCode,
-    reason: Reason,
-    why: String,
-) -> (Option<Box<Verdict>>, Cow<'static, str>) {
-    (Some(Box::new(Verdict::new(outcome, code, reason, why.clone()))), why.into())
+/// XXH3 over hosts, ids and whether each guest is in: the same on every machine, and quick enough for a million guests.
+struct SetDigest {
+    digest: Xxh3,
+    bytes: Vec<u8>,
 }
 
-/// XXH3 over hosts, ids and whether each guest is in: the same on every machine, and quick enough for a million guests.
-pub(crate) fn digest(guests: &[PlannedGuest]) -> u64 {
-    let mut digest = Xxh3::new();
-    let mut bytes = Vec::with_capacity(DIGEST_BYTES + 1024);
-    for guest in guests {
-        bytes.extend_from_slice(guest.host.as_str().as_bytes());
-        bytes.push(0);
-        bytes.extend_from_slice(guest.guest.id.as_str().as_bytes());
-        bytes.push(u8::from(guest.left_out.is_none()));
-        if bytes.len() >= DIGEST_BYTES {
-            digest.update(&bytes);
-            bytes.clear();
+impl SetDigest {
+    fn new() -> SetDigest {
+        SetDigest { digest: Xxh3::new(), bytes: Vec::with_capacity(DIGEST_BYTES + 1024) }
+    }
+
+    fn add(&mut self, host: &HostName, id: &GuestId, is_in: bool) {
+        self.bytes.extend_from_slice(host.as_str().as_bytes());
+        self.bytes.push(0);
+        self.bytes.extend_from_slice(id.as_str().as_bytes());
+        self.bytes.push(u8::from(is_in));
+        if self.bytes.len() >= DIGEST_BYTES {
+            self.digest.update(&self.bytes);
+            self.bytes.clear();
         }
     }
-    digest.update(&bytes);
-    digest.digest()
+
+    fn finish(mut self) -> u64 {
+        self.digest.update(&self.bytes);
+        self.digest.digest()
+    }
 }

@@ -2,15 +2,14 @@
 
 use crate::core::{Core, PlantedBug};
 use crate::operation::Operation;
-use crate::record::{Record, Started, TargetGuest, TargetHost};
-use crate::select::{self, Plan, PlannedGuest};
+use crate::record::{Record, Started};
+use crate::select::{self, Plan, Selected};
 use crate::timer::Timer;
 use crate::view::OperationView;
 use crate::waves;
 use curfew_types::operation::{EventKind, Standing};
-use curfew_types::{GuestId, Mono, Now, OperationId, OperationSpec, Spread, TaskId, Violation};
-use std::collections::HashSet;
-use std::sync::Arc;
+use curfew_types::{GuestId, Mono, Now, OperationId, OperationSpec, Spread, TaskId, Verdict, Violation};
+use std::collections::{BTreeMap, HashSet};
 
 /// Why an operation cannot start. Nothing is stored then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,12 +89,12 @@ impl Core {
     /// # Errors
     /// When the selection cannot be met.
     pub fn plan(&self, spec: &OperationSpec, only: Option<&HashSet<GuestId>>) -> Result<Plan, StartError> {
-        let mut guests = select::guests(&self.fleet, &self.guard, spec, only)?;
-        let wave_sizes = waves::draw(&mut guests, &spec.rollout, spec.rollout.seed);
-        let digest = select::digest(&guests);
+        let Selected { mut hosts, notes, left_out, digest } =
+            select::guests(&self.fleet, &self.guard, spec, only)?;
+        let wave_sizes = waves::draw(&mut hosts, &spec.rollout, spec.rollout.seed);
         let included: u64 = wave_sizes.iter().sum();
         let needs_approval = self.settings.approval.applies(included, self.fleet.guest_count() as u64);
-        Ok(Plan { guests, digest, wave_sizes, needs_approval, blocked_by: self.blocked_by() })
+        Ok(Plan { hosts, notes, left_out, digest, wave_sizes, needs_approval, blocked_by: self.blocked_by() })
     }
 
     /// Starts an operation, or lets it wait for its approval. The answer may be given once the turn's records are stored.
@@ -118,7 +117,7 @@ impl Core {
         let given = spec.rollout.seed.replace(seed);
         let plan = self.plan(&spec, only.as_ref())?;
         spec.rollout.seed = given;
-        let included = plan.included() as u64;
+        let included = plan.included();
         if let Some(expected) = expected_count.filter(|expected| *expected != included) {
             return Err(StartError::CountDiffers { expected, found: included });
         }
@@ -138,10 +137,10 @@ impl Core {
             digest: plan.digest,
             seed,
             standing: Standing::running(spec.budgets),
-            hosts: targets_by_host(&plan),
+            hosts: plan.hosts.into(),
             spec,
         };
-        self.begin(now, started, plan, included);
+        self.begin(now, started, plan.left_out, plan.needs_approval.then_some(included));
         self.operation(id).ok_or(StartError::ShuttingDown)
     }
 
@@ -158,14 +157,21 @@ impl Core {
         Ok(())
     }
 
-    fn begin(&mut self, now: Now, mut started: Started, plan: Plan, included: u64) {
+    /// Begins with everything but what is `left_out`, or asks for the approval of so many.
+    fn begin(
+        &mut self,
+        now: Now,
+        mut started: Started,
+        left_out: BTreeMap<u32, Verdict>,
+        to_be_approved: Option<u64>,
+    ) {
         let id = started.id;
         let deadline = now.mono.plus(started.spec.deadline_ms);
         let operation = self.build_operation(&started, now.mono, deadline, self.epoch << 32);
         self.busy.reserve(operation.tasks.len());
         self.operations.insert(id, operation);
         self.timers.set(deadline, Timer::Deadline { operation: id });
-        if plan.needs_approval {
+        if let Some(included) = to_be_approved {
             self.wait_for_approval(now, id, included);
             if let Some(operation) = self.operations.get(&id) {
                 started.standing = operation.standing.clone();
@@ -175,10 +181,8 @@ impl Core {
             self.steer(now, id, EventKind::ApprovalAsked, None, why);
         } else {
             self.record(Record::Started(Box::new(started)));
-            for (index, guest) in (0..).zip(plan.guests) {
-                if let Some(verdict) = guest.left_out {
-                    self.finish(TaskId { operation: id, index }, *verdict);
-                }
+            for (index, verdict) in left_out {
+                self.finish(TaskId { operation: id, index }, verdict);
             }
             self.make_hosts_ready(now, id);
         }
@@ -228,21 +232,4 @@ impl Core {
         }
         self.operation(operation.id).map(Ok)
     }
-}
-
-pub(crate) fn targets_by_host(plan: &Plan) -> Vec<TargetHost> {
-    let guest = |planned: &PlannedGuest| {
-        let (id, name) = (planned.guest.id.clone(), Arc::clone(&planned.guest.name));
-        TargetGuest { id, name, wave: planned.wave }
-    };
-    let mut first = 0;
-    let of_one_host = plan.guests.chunk_by(|one, next| one.host == next.host);
-    of_one_host
-        .map(|planned| {
-            let host = planned[0].host.clone();
-            let host = TargetHost { host, first, guests: planned.iter().map(guest).collect() };
-            first += u32::try_from(planned.len()).unwrap_or(u32::MAX);
-            host
-        })
-        .collect()
 }

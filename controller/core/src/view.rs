@@ -175,10 +175,11 @@ impl Core {
 
     fn task_view(&self, operation: &Operation, index: u32, task: &Task) -> TaskView {
         let host = &operation.hosts[task.host as usize];
+        let target = operation.target(index);
         TaskView {
             id: TaskId { operation: operation.id, index },
-            guest: task.guest.clone(),
-            name: task.name.to_string(),
+            guest: target.id.clone(),
+            name: target.name.to_string(),
             host: host.name.clone(),
             stage: task.stage,
             cancelable: task.stage != Stage::Done,
@@ -205,7 +206,8 @@ impl Core {
         let view = |(index, elapsed_ms)| {
             let task = operation.task(index)?;
             let host = operation.hosts[task.host as usize].name.clone();
-            Some(SlowTask { index, name: task.name.to_string(), host, stage: task.stage, elapsed_ms })
+            let name = operation.target(index).name.to_string();
+            Some(SlowTask { index, name, host, stage: task.stage, elapsed_ms })
         };
         Some(slow.into_iter().filter_map(view).collect())
     }

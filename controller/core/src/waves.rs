@@ -5,8 +5,7 @@
 
 use crate::core::{Core, PlantedBug};
 use crate::operation::Operation;
-use crate::record::NO_WAVE;
-use crate::select::PlannedGuest;
+use crate::record::{NO_WAVE, TargetGuest, TargetHost};
 use crate::steer::SteerError;
 use crate::timer::Timer;
 use crate::view::OperationView;
@@ -15,24 +14,21 @@ use curfew_types::rollout::{self, BetweenWaves, Rollout};
 use curfew_types::{Now, OperationId, OperationState};
 
 /// Draws the waves of a plan: which guests are in which, by the seed. Returns their sizes.
-pub(crate) fn draw(guests: &mut [PlannedGuest], rollout: &Rollout, seed: Option<u64>) -> Vec<u64> {
-    let mut count = 0;
-    for guest in guests.iter_mut() {
-        guest.wave = if guest.left_out.is_some() { NO_WAVE } else { 0 };
-        count += u64::from(guest.left_out.is_none());
-    }
-    let ends = rollout::wave_ends(&rollout.waves, count);
-    if let Some(seed) = seed.filter(|_| ends.len() > 1) {
-        let mut included: Vec<_> = guests.iter_mut().filter(|guest| guest.left_out.is_none()).collect();
-        included.sort_by_cached_key(|planned| {
-            let id = &planned.guest.id;
-            (rollout::draw(seed, id), id.clone())
-        });
+pub(crate) fn draw(hosts: &mut [TargetHost], rollout: &Rollout, seed: Option<u64>) -> Vec<u64> {
+    let guests = hosts.iter_mut().flat_map(|host| &mut host.guests);
+    let included = guests.filter(|guest| guest.wave != NO_WAVE);
+    let ends = if let (Some(seed), false) = (seed, rollout.waves.is_empty()) {
+        let mut included: Vec<&mut TargetGuest> = included.collect();
+        included.sort_by_cached_key(|guest| (rollout::draw(seed, &guest.id), guest.id.clone()));
+        let ends = rollout::wave_ends(&rollout.waves, included.len() as u64);
         for (place, guest) in (0_u64..).zip(included) {
             let wave = ends.partition_point(|end| *end <= place);
             guest.wave = u8::try_from(wave).unwrap_or(NO_WAVE - 1);
         }
-    }
+        ends
+    } else {
+        rollout::wave_ends(&rollout.waves, included.count() as u64)
+    };
     let starts = [0].into_iter().chain(ends.iter().copied());
     ends.iter().zip(starts).map(|(end, start)| end - start).collect()
 }

@@ -9,6 +9,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
+use tokio_stream::StreamExt as _;
+use tokio_stream::adapters::Map;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 /// Depth of a stream's queue: an agent that is this many frames behind is cut off, and starts over by attaching. An
@@ -18,11 +21,23 @@ pub const LINK_QUEUE: usize = 256;
 /// What goes down a stream: a frame, or the status that ends it.
 pub type Down = Result<AttachResponse, Status>;
 
+/// Where the frames of a [`Downlink`] come out. They are boxed on the way: a channel has room for dozens from the beginning,
+/// and most of thousands of them hold one at a time.
+pub(crate) type Outbound = Map<ReceiverStream<Box<Down>>, fn(Box<Down>) -> Down>;
+
+/// Why a frame was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotSent {
+    /// The agent does not read.
+    Full,
+    /// The stream is over.
+    Closed,
+}
+
 /// The way down to one attached agent.
 #[derive(Clone)]
 pub(crate) struct Downlink {
-    /// What goes down next.
-    pub(crate) frames: mpsc::Sender<Down>,
+    frames: mpsc::Sender<Box<Down>>,
     /// Up to where the agent's findings are stored, until it is told; 0 where there is nothing to tell. Its stream tells it
     /// in place of a heartbeat: an acknowledgement costs as much as a report, nobody waits for it, and the last one
     /// stands for all before it.
@@ -31,9 +46,26 @@ pub(crate) struct Downlink {
 
 impl Downlink {
     /// A way down, and where its frames come out.
-    pub(crate) fn new() -> (Downlink, mpsc::Receiver<Down>) {
+    pub(crate) fn new() -> (Downlink, Outbound) {
         let (frames, outbound) = mpsc::channel(LINK_QUEUE);
-        (Downlink { frames, stored: Arc::default() }, outbound)
+        let unbox: fn(Box<Down>) -> Down = |frame| *frame;
+        (Downlink { frames, stored: Arc::default() }, ReceiverStream::new(outbound).map(unbox))
+    }
+
+    /// Queues what goes down next.
+    ///
+    /// # Errors
+    /// When the queue is full, or nobody reads it any more.
+    pub(crate) fn send(&self, frame: Down) -> Result<(), NotSent> {
+        self.frames.try_send(Box::new(frame)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => NotSent::Full,
+            mpsc::error::TrySendError::Closed(_) => NotSent::Closed,
+        })
+    }
+
+    /// Resolves once nobody reads what goes down.
+    pub(crate) async fn closed(&self) {
+        self.frames.closed().await;
     }
 
     /// Up to where the agent's findings are stored, if it is to be told now.
@@ -68,7 +100,7 @@ impl Links {
     /// Queues a frame for one attachment of a host; a host that is too far behind is cut off.
     pub(super) fn send(&mut self, host: &HostName, session: u64, frame: Down) {
         let Some(link) = self.hosts.get(host).filter(|link| link.session == session) else { return };
-        if let Err(mpsc::error::TrySendError::Full(_)) = link.down.frames.try_send(frame) {
+        if link.down.send(frame) == Err(NotSent::Full) {
             tracing::warn!(%host, "its stream is {LINK_QUEUE} frames behind: cut off, it will attach again");
             self.hosts.remove(host);
         }
@@ -83,7 +115,7 @@ impl Links {
 
     /// Queues a frame for a host's live attachment; tells whether it could be.
     pub(super) fn send_now(&self, host: &HostName, frame: Down) -> bool {
-        self.hosts.get(host).is_some_and(|link| link.down.frames.try_send(frame).is_ok())
+        self.hosts.get(host).is_some_and(|link| link.down.send(frame).is_ok())
     }
 
     /// Ends every stream: the agents attach again, here or elsewhere.

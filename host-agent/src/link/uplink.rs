@@ -14,11 +14,9 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-/// Most findings in one message, as the core counts them.
-const FINDINGS_MAX: usize = 1000;
-/// Most bytes of findings in one message: half of the 4 MiB that a message may have, since one finding with many
-/// remaining sessions has some kilobytes, and progress comes along.
-const FINDINGS_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Bytes of a message after which what is left goes in the next one: some thirty findings. The buffers at both ends of a
+/// stream grow to its largest message and stay so; eight kilobytes are what they begin with.
+pub(crate) const MESSAGE_BYTES: usize = 5 * 1024;
 /// Most inventory changes that wait; with more, the whole inventory says the same in fewer words.
 const CHANGES_MAX: usize = 16;
 
@@ -170,31 +168,28 @@ impl State {
         beats.then_some(Message::Heartbeat(wire::Heartbeat {}))
     }
 
-    /// As much of the report as one message may hold; the rest of its findings waits.
+    /// As much of the report as one message holds, at least one finding; the rest of its findings waits.
     fn take_report(&mut self, mut report: Report) -> wire::Report {
-        let mut bytes = 0;
-        let mut findings: Vec<wire::Finding> = Vec::with_capacity(report.findings.len().min(FINDINGS_MAX));
         let first_sequence = report.first_sequence;
         let mut rest = std::mem::take(&mut report.findings).into_iter();
-        while findings.len() < FINDINGS_MAX && bytes < FINDINGS_BYTES_MAX {
+        let ledger = report.ledger;
+        let safeguards = report.safeguards;
+        let mut message = wire::Report::from(report);
+        let mut bytes = message.encoded_len();
+        while message.findings.is_empty() || bytes < MESSAGE_BYTES {
             let Some(finding) = rest.next() else { break };
             let finding = wire::Finding::from(finding);
             bytes += finding.encoded_len();
-            findings.push(finding);
+            message.findings.push(finding);
         }
-        let rest: Vec<Finding> = rest.collect();
-        if !rest.is_empty() {
-            let first_sequence = first_sequence + findings.len() as u64;
-            self.report = Some(Report {
-                progress: Vec::new(),
-                first_sequence,
-                findings: rest,
-                ledger: report.ledger,
-                safeguards: report.safeguards,
-                drains: None,
-            });
+        let findings: Vec<Finding> = rest.collect();
+        if !findings.is_empty() {
+            let first_sequence = first_sequence + message.findings.len() as u64;
+            let drains = None;
+            let progress = Vec::new();
+            self.report = Some(Report { progress, first_sequence, findings, ledger, safeguards, drains });
         }
-        wire::Report { findings, ..report.into() }
+        message
     }
 }
 

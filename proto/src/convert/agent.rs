@@ -289,7 +289,7 @@ impl From<Guest> for wire::Guest {
         wire::Guest {
             id: guest.id.to_string(),
             name: guest.name.as_ref().into(),
-            provider: guest.provider,
+            provider: guest.provider.as_ref().into(),
             os: guest.os.as_str().into(),
             power_state: v1::PowerState::from(guest.power).into(),
             is_host: guest.is_host,
@@ -323,7 +323,7 @@ impl TryFrom<wire::Guest> for Guest {
         Ok(Guest {
             id: guest_id("guest.id", &guest.id)?,
             name: guest.name.into(),
-            provider: guest.provider,
+            provider: guest.provider.into(),
             os: os_family(&guest.os),
             power: known::<v1::PowerState>("guest.power_state", guest.power_state)?.try_into()?,
             is_host: guest.is_host,

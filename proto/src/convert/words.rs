@@ -213,13 +213,19 @@ impl TryFrom<v1::Verdict> for Verdict {
         if verdict.results.len() > RESULTS_MAX {
             return Err(ConvertError::new("verdict.results", format!("there are more than {RESULTS_MAX}")));
         }
+        // Made anew: converted in place it would keep the room that the wire's list had, mostly several times what it needs,
+        // and millions of verdicts are kept.
+        let mut results = Vec::with_capacity(verdict.results.len());
+        for result in verdict.results {
+            results.push(result.try_into()?);
+        }
         Ok(Verdict {
             outcome: known::<v1::Outcome>("verdict.outcome", verdict.outcome)?.try_into()?,
             code: status.try_into()?,
             reason,
             message: verdict.message,
             sessions: verdict.sessions.unwrap_or_default().into(),
-            results: verdict.results.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            results,
         })
     }
 }

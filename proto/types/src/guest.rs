@@ -72,8 +72,8 @@ pub struct Guest {
     pub id: GuestId,
     /// Its name: a label for people, not unique.
     pub name: Arc<str>,
-    /// The provider that reaches it.
-    pub provider: String,
+    /// The name of the provider that reaches it.
+    pub provider: Arc<str>,
     /// What runs in it.
     pub os: OsFamily,
     /// Whether it runs.

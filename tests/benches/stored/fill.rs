@@ -67,7 +67,7 @@ fn turns(group: &[Started]) -> Vec<Vec<Record>> {
     turns.resize_with(1 + TURNS as usize, Vec::new);
     for started in group {
         let mut open = vec![Vec::new(); TURNS as usize];
-        for (host, target) in (0_u32..).zip(&started.hosts) {
+        for (host, target) in (0_u32..).zip(&*started.hosts) {
             for task in (target.first..).take(target.guests.len()) {
                 let turn = past::dice(&[started.digest, u64::from(task)]) % u64::from(TURNS);
                 open[turn as usize].push((host, task));

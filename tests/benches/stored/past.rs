@@ -64,7 +64,7 @@ impl Past {
             digest: dice(&[2, u64::from(number)]),
             seed: dice(&[3, u64::from(number)]),
             standing: Standing::running(Budgets::default()),
-            hosts,
+            hosts: hosts.into(),
         })
     }
 }

@@ -78,7 +78,7 @@ impl Turns<'_> {
         tokio::time::sleep(PAUSE).await;
         let at = started.created.plus(1000);
         let mut records = Vec::new();
-        for (host, target) in (0_u32..).zip(&started.hosts) {
+        for (host, target) in (0_u32..).zip(&*started.hosts) {
             let tasks: Vec<u32> = (target.first..).take(target.guests.len()).collect();
             records.extend(past::finish(&started, host, &tasks, at));
         }

@@ -80,7 +80,7 @@ fn included(started: &Started) -> impl Iterator<Item = &GuestId> {
 
 fn digest(started: &Started) -> u64 {
     let mut bytes = Vec::new();
-    for host in &started.hosts {
+    for host in &*started.hosts {
         for guest in &host.guests {
             bytes.extend_from_slice(host.host.as_str().as_bytes());
             bytes.push(0);

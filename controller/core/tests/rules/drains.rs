@@ -264,6 +264,22 @@ fn a_guest_that_moved_is_drained_where_it_runs_now_and_undrained_where_it_was_to
 }
 
 #[test]
+fn a_drain_that_is_over_is_not_shown_once_only_another_host_has_its_guest() {
+    let mut bench = fleet(&[("h1", &[]), ("h2", &[])]);
+    // Nobody has it for a moment, as after a restart with a store that is older: its old host is believed.
+    tell(&mut bench, "h1", 1, vec![by_hand("a", 100, DrainState::Lifting)]);
+    assert_eq!((listed(&bench).len(), bench.core.drains_of(&id("a")).len()), (1, 1));
+    bench.inventory_of("h2", 2, vec![guest("a")]);
+    assert_eq!((listed(&bench).len(), bench.core.drains_of(&id("a")).len()), (0, 0));
+    // One that is in force is in the guest, wherever that is.
+    tell(&mut bench, "h2", 2, vec![by_hand("a", 100, DrainState::InForce)]);
+    bench.inventory_of("h2", 2, Vec::new());
+    bench.inventory_of("h1", 1, vec![guest("a")]);
+    let shown: Vec<_> = listed(&bench).into_iter().map(|(host, ..)| host).collect();
+    assert_eq!(shown, ["h1", "h2"]);
+}
+
+#[test]
 fn a_stopped_guest_can_be_drained_for_when_it_runs_again() {
     let mut bench = fleet(&[("h1", &[])]);
     bench.inventory("h1", vec![curfew_types::Guest { power: PowerState::Stopped, ..guest("a") }]);

@@ -37,7 +37,7 @@ fn stored() -> Recovered {
         digest: 1,
         seed: 1,
         standing: Standing::running(spec.budgets),
-        hosts: vec![TargetHost { host: host("h1"), first: 0, guests: targets }],
+        hosts: [TargetHost { host: host("h1"), first: 0, guests: targets }].into(),
         spec,
     };
     let operation = RecoveredOperation {

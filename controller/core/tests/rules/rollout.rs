@@ -65,8 +65,11 @@ fn a_plan_with_a_seed_shows_the_waves_that_the_start_draws() {
     let spec = in_waves(&[Amount::Number(3)], BetweenWaves::Nothing);
     let plan = bench.core.plan(&spec, None).expect("a plan");
     assert_eq!(plan.wave_sizes, [3, 7]);
-    let planned: Vec<u32> =
-        (0..).zip(&plan.guests).filter(|(_, guest)| guest.wave == 0).map(|(index, _)| index).collect();
+    let planned: Vec<u32> = (0..)
+        .zip(plan.guests())
+        .filter(|(_, guest)| guest.target.wave == 0)
+        .map(|(index, _)| index)
+        .collect();
     let operation = bench.start(spec);
     assert_eq!(flying(&bench, operation), planned);
 }

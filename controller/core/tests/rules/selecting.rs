@@ -12,7 +12,7 @@ use curfew_types::{
 
 fn plan_of(bench: &Bench, selection: Selection) -> Vec<String> {
     let plan = bench.core.plan(&OperationSpec::plain(selection), None).expect("can be met");
-    plan.guests.iter().map(|planned| planned.guest.id.to_string()).collect()
+    plan.guests().map(|planned| planned.target.id.to_string()).collect()
 }
 
 fn problem_of(bench: &Bench, selection: Selection) -> StartError {
@@ -186,7 +186,7 @@ fn a_plan_says_whose_agent_is_too_old_for_the_request_and_of_whom_that_is_not_kn
     let notes = |bench: &Bench, spec: &OperationSpec| -> Vec<String> {
         let plan = bench.core.plan(spec, None).expect("can be met");
         assert_eq!(plan.included(), 2, "what an agent refuses is its own to say");
-        plan.guests.into_iter().map(|planned| planned.note.into_owned()).collect()
+        plan.guests().map(|planned| planned.note.to_owned()).collect::<Vec<_>>()
     };
     let old = "its agent does not know drain and will refuse; upgrade it";
     assert_eq!(notes(&bench, &spec), ["", old]);

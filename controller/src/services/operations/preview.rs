@@ -32,26 +32,24 @@ impl Operations {
         let meant = spec.logoff.sessions.clone();
         let look = move |core: &mut Core, _| {
             let plan = core.plan(&spec, None)?;
-            let shown = plan.guests.iter().skip(from).take(if live { size } else { 0 });
-            let guests =
-                shown.filter_map(|guest| core.guest(guest.guest.id.as_str()).ok()).collect::<Vec<_>>();
-            Ok::<_, curfew_controller_core::StartError>((plan, guests))
+            let shown = plan.guests().skip(from).take(if live { size } else { 0 });
+            let guests = shown.filter_map(|guest| core.guest(guest.target.id.as_str()).ok()).collect();
+            Ok::<(Plan, Vec<GuestView>), curfew_controller_core::StartError>((plan, guests))
         };
-        let (mut plan, guests) = self.handle.ask_safer(look).await?.value?;
+        let (plan, guests) = self.handle.ask_safer(look).await?.value?;
         let heard = if live { self.ask_agents(guests, timeout_ms, meant).await? } else { HashMap::new() };
-        let (included, all) = (plan.included(), plan.guests.len());
-        let shown: Vec<PlannedGuest> =
-            std::mem::take(&mut plan.guests).into_iter().skip(from).take(size).collect();
-        let present = Presenting { heard, live, has_waves: is_drawn && plan.wave_sizes.len() > 1 };
-        let mut guests = present.guests(shown);
+        let (included, all) = (plan.included(), u64::from(plan.selected()));
+        let mut present = Presenting { heard, live, has_waves: is_drawn && plan.wave_sizes.len() > 1 };
+        let shown = plan.guests().skip(from).take(size);
+        let mut guests: Vec<v1::PreviewGuest> = shown.map(|guest| present.guest(guest)).collect();
         page::cut(&mut guests);
         let next = from.saturating_add(guests.len());
-        let more = all > next && !guests.is_empty();
+        let more = all > next as u64 && !guests.is_empty();
         Ok(v1::PreviewOperationResponse {
             guests,
             next_page_token: if more { page::token(&[&next.to_string()]) } else { String::new() },
-            included_count: included as u64,
-            left_out_count: (all - included) as u64,
+            included_count: included,
+            left_out_count: all - included,
             ..of_the_whole(plan)
         })
     }
@@ -106,24 +104,20 @@ struct Presenting {
 }
 
 impl Presenting {
-    fn guests(mut self, shown: Vec<PlannedGuest>) -> Vec<v1::PreviewGuest> {
-        shown.into_iter().map(|guest| self.guest(guest)).collect()
-    }
-
-    fn guest(&mut self, planned: PlannedGuest) -> v1::PreviewGuest {
+    fn guest(&mut self, planned: PlannedGuest<'_>) -> v1::PreviewGuest {
         let included = planned.left_out.is_none();
-        let heard = self.heard.remove(&planned.guest.id);
+        let heard = self.heard.remove(&planned.target.id);
         // A guest that nobody could be asked about is never shown as an empty one.
         let silent = || Answered { code: StatusCode::VmUnknown, sessions: Vec::new() };
         let heard = self.live.then(|| heard.unwrap_or_else(silent));
         let (code, sessions) = heard.map(|heard| (heard.code, heard.sessions)).unzip();
         v1::PreviewGuest {
-            guest_id: planned.guest.id.to_string(),
-            guest_name: planned.guest.name.to_string(),
+            guest_id: planned.target.id.to_string(),
+            guest_name: planned.target.name.to_string(),
             host: planned.host.to_string(),
             included,
-            note: planned.note.into_owned(),
-            wave: if included && self.has_waves { u32::from(planned.wave) + 1 } else { 0 },
+            note: planned.note.to_owned(),
+            wave: if included && self.has_waves { u32::from(planned.target.wave) + 1 } else { 0 },
             session_status: code.map(Into::into),
             sessions: sessions.unwrap_or_default(),
         }

@@ -117,7 +117,7 @@ impl Operations {
         let Asked { requester, spec, only, expected_count, expected_digest } = asked;
         let shown = spec.clone();
         let plan = self.handle.ask_safer(move |core, _| core.plan(&spec, only.as_ref())).await?.value?;
-        let found = plan.included() as u64;
+        let found = plan.included();
         if let Some(expected) = expected_count.filter(|expected| *expected != found) {
             return Err(StartError::CountDiffers { expected, found }.into());
         }

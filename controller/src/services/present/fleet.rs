@@ -24,7 +24,7 @@ pub(in crate::services) fn guest(view: GuestView, held: bool) -> v1::Guest {
         id: view.guest.id.to_string(),
         name: view.guest.name.to_string(),
         host: view.host.to_string(),
-        provider: view.guest.provider.clone(),
+        provider: view.guest.provider.to_string(),
         os: view.guest.os.as_str().into(),
         power_state: v1::PowerState::from(view.guest.power).into(),
         labels: view.labels.into_iter().collect(),

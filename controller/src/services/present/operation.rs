@@ -17,15 +17,14 @@ pub(in crate::services) fn planned_operation(
     requester: String,
 ) -> v1::Operation {
     let waves = plan.wave_sizes.iter().map(|tasks| v1::Wave { tasks: *tasks, ended: 0, begun: false });
-    let count = |n: usize| n as u64;
     v1::Operation {
         request_id: spec.request_id.clone().unwrap_or_default(),
         retry_of: spec.retry_of.map(|id| id.to_string()).unwrap_or_default(),
         seed: spec.rollout.seed.unwrap_or_default(),
         spec: Some(spec.into()),
         requester,
-        task_count: count(plan.guests.len()),
-        stages: vec![v1::StageCount { stage: v1::Stage::Queued.into(), tasks: count(plan.included()) }],
+        task_count: u64::from(plan.selected()),
+        stages: vec![v1::StageCount { stage: v1::Stage::Queued.into(), tasks: plan.included() }],
         selection_digest: digest(plan.digest),
         waves: if plan.wave_sizes.len() > 1 { waves.collect() } else { Vec::new() },
         waiting_for: plan.blocked_by.clone(),

@@ -13,6 +13,11 @@ const LONG: u8 = 0xFF;
 pub(super) struct Packer(Vec<u8>);
 
 impl Packer {
+    /// A packer with room for so many bytes before it has to move what it holds.
+    pub(super) fn with_capacity(bytes: usize) -> Packer {
+        Packer(Vec::with_capacity(bytes))
+    }
+
     /// What was packed.
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.0

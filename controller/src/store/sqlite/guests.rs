@@ -47,7 +47,7 @@ impl GuestBody {
     pub(super) fn inventory(host: &HostName, guest: &Guest) -> GuestBody {
         GuestBody {
             name: guest.name.to_string(),
-            provider: guest.provider.clone(),
+            provider: guest.provider.to_string(),
             os: os_number(guest.os),
             power: power_number(guest.power),
             is_host: guest.is_host,
@@ -99,7 +99,7 @@ impl GuestBody {
             os: os.ok_or_else(|| BodyError::Unknown(format!("operating system {}", self.os)))?,
             power: power.ok_or_else(|| BodyError::Unknown(format!("power state {}", self.power)))?,
             name: self.name.into(),
-            provider: self.provider,
+            provider: self.provider.into(),
             is_host: self.is_host,
             labels: self.labels,
         })

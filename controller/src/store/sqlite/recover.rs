@@ -16,6 +16,7 @@ use prost::Message;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, Row, SqliteConnection, SqlitePool};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Reads all of it as of one moment.
 ///
@@ -125,7 +126,7 @@ async fn operation(from: &mut SqliteConnection, row: &SqliteRow) -> Result<Recov
     })
 }
 
-async fn targets(from: &mut SqliteConnection, id: i64) -> Result<Vec<TargetHost>> {
+async fn targets(from: &mut SqliteConnection, id: i64) -> Result<Arc<[TargetHost]>> {
     let mut rows =
         sqlx::query("SELECT body FROM targets WHERE operation = ? ORDER BY chunk").bind(id).fetch(from);
     let mut hosts: Vec<TargetHost> = Vec::new();
@@ -141,7 +142,7 @@ async fn targets(from: &mut SqliteConnection, id: i64) -> Result<Vec<TargetHost>
             }
         }
     }
-    Ok(hosts)
+    Ok(hosts.into())
 }
 
 /// What the journal says of an operation.

@@ -71,8 +71,10 @@ pub(super) fn pack_targets(hosts: &[TargetHost]) -> Option<Vec<Vec<u8>>> {
     Some(chunks)
 }
 
+/// Room for a chunk's targets as a rule: a UUID, what is new in a name, and what says how long that is.
+const CHUNK_BYTES: usize = CHUNK as usize * 32;
+
 /// A chunk that is being packed.
-#[derive(Default)]
 struct Chunk<'a> {
     packer: Packer,
     hosts: usize,
@@ -80,6 +82,12 @@ struct Chunk<'a> {
     id: &'a str,
     name: &'a str,
     wave: u8,
+}
+
+impl Default for Chunk<'_> {
+    fn default() -> Self {
+        Chunk { packer: Packer::with_capacity(CHUNK_BYTES), hosts: 0, host: "", id: "", name: "", wave: 0 }
+    }
 }
 
 impl<'a> Chunk<'a> {

@@ -49,7 +49,7 @@ fn started(number: u64, tasks: u32) -> Started {
         digest: 3,
         seed: 4,
         standing: Standing::running(Budgets::default()),
-        hosts: vec![host],
+        hosts: [host].into(),
     }
 }
 

@@ -48,7 +48,7 @@ async fn domains_are_guests_by_their_uuid() {
     let guests = provider.discover().await.expect("guests");
     assert_eq!(guests.len(), 1);
     assert_eq!((&guests[0].id, guests[0].name.as_ref(), guests[0].power), (&id, "web", PowerState::Running));
-    assert_eq!(guests[0].provider, "libvirt");
+    assert_eq!(guests[0].provider.as_ref(), "libvirt");
 }
 
 #[tokio::test]
