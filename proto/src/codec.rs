@@ -12,7 +12,7 @@ use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 const BUFFER_BYTES: usize = 1024;
 /// Messages that wait for the wire go out together until they have so many bytes: beyond that a piece of the stream, and
 /// with it the reader's buffers, would only grow, and save nothing.
-const TOGETHER_BYTES: usize = 2048;
+const TOGETHER_BYTES: usize = 1024;
 
 /// The codec of all services and clients.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! Hosts, their inventories and labels, and which host a guest belongs to when several claim it.
 
+mod inventory;
 mod refusal;
 
 pub use refusal::FleetError;
@@ -11,6 +12,7 @@ use crate::record::{Record, RecoveredHost};
 use curfew_types::agent::{LedgerMark, SafeguardsMark};
 use curfew_types::label::{self, LABELS_MAX, Labels};
 use curfew_types::{Guest, GuestId, HostName, Now, PowerState, WallTime};
+use inventory::Inventory;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -54,7 +56,7 @@ pub(crate) struct Host {
     pub(crate) inventory_digest: u64,
     /// The safeguards in force there, as its agent said last.
     pub(crate) safeguards: SafeguardsMark,
-    pub(crate) guests: BTreeMap<GuestId, Arc<Guest>>,
+    pub(crate) guests: Inventory,
     /// Options that its agent knows; `None` until it attaches to this process.
     pub(crate) capabilities: Option<BTreeSet<String>>,
     /// The drains of its guests, as its agent told them last; `None` until it does so to this process.
@@ -119,7 +121,7 @@ impl Host {
             version: String::new(),
             inventory_digest: 0,
             safeguards: SafeguardsMark::default(),
-            guests: BTreeMap::new(),
+            guests: Inventory::default(),
             capabilities: None,
             drains: None,
         }
@@ -127,7 +129,7 @@ impl Host {
 
     /// Its inventory by name.
     pub(crate) fn guests_by_name(&self) -> Vec<&Arc<Guest>> {
-        let mut guests: Vec<_> = self.guests.values().collect();
+        let mut guests: Vec<_> = self.guests.iter().collect();
         guests.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         guests
     }
@@ -192,7 +194,7 @@ impl Fleet {
             guest.provider = self.shared_provider(guest.provider);
             let Some(host) = self.hosts.get_mut(name) else { return };
             let id = guest.id.clone();
-            host.guests.insert(id.clone(), Arc::new(guest));
+            host.guests.insert(guest);
             self.claim(name, id);
         }
     }
@@ -252,8 +254,10 @@ impl Fleet {
 
     /// Takes every guest out of a host's inventory, and says which those were.
     pub(crate) fn forget_all(&mut self, name: &HostName) -> Vec<GuestId> {
-        let ids: Vec<GuestId> =
-            self.hosts.get(name).map_or_else(Vec::new, |host| host.guests.keys().cloned().collect());
+        let ids: Vec<GuestId> = self
+            .hosts
+            .get(name)
+            .map_or_else(Vec::new, |host| host.guests.iter().map(|guest| guest.id.clone()).collect());
         self.forget(name, &ids);
         ids
     }

@@ -181,7 +181,7 @@ impl Core {
         if taken.len() > room && !replace {
             // Changes of known guests need no room; only what is new is cut.
             let known = |guest: &Guest| {
-                self.fleet.hosts.get(name).is_some_and(|host| host.guests.contains_key(&guest.id))
+                self.fleet.hosts.get(name).is_some_and(|host| host.guests.contains(&guest.id))
             };
             let mut room = room;
             taken.retain(|guest| {

@@ -168,7 +168,6 @@ impl Core {
         let id = started.id;
         let deadline = now.mono.plus(started.spec.deadline_ms);
         let operation = self.build_operation(&started, now.mono, deadline, self.epoch << 32);
-        self.busy.reserve(operation.tasks.len());
         self.operations.insert(id, operation);
         self.timers.set(deadline, Timer::Deadline { operation: id });
         if let Some(included) = to_be_approved {

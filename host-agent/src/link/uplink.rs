@@ -14,9 +14,9 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-/// Bytes of a message after which what is left goes in the next one: some thirty findings. The buffers at both ends of a
-/// stream grow to its largest message and stay so; eight kilobytes are what they begin with.
-pub(crate) const MESSAGE_BYTES: usize = 5 * 1024;
+/// Bytes of a message after which what is left goes in the next one: some fifteen findings. The controller's buffers grow
+/// to more than twice a stream's largest message and stay so, and it has thousands of streams: eight kilobytes each do.
+pub(crate) const MESSAGE_BYTES: usize = 2560;
 /// Most inventory changes that wait; with more, the whole inventory says the same in fewer words.
 const CHANGES_MAX: usize = 16;
 

@@ -8,9 +8,9 @@ use std::sync::{Arc, OnceLock};
 /// A statement that is being bound.
 pub(super) type Bound = Query<'static, Sqlite, SqliteArguments>;
 
-/// How many rows a statement takes: three texts of each, so that they stay prepared. The largest shares the cost of a
+/// How many rows a statement takes: four texts of each, so that they stay prepared. The largest shares the cost of a
 /// statement between enough rows that it does not count, and stays far from the 32,766 parameters SQLite takes.
-const SIZES: [usize; 3] = [64, 8, 1];
+const SIZES: [usize; 4] = [64, 16, 4, 1];
 
 /// `HEAD (?, ?), (?, ?) TAIL`.
 pub(super) struct Rows {
@@ -22,7 +22,7 @@ pub(super) struct Rows {
 
 impl Rows {
     pub(super) const fn new(head: &'static str, columns: usize, tail: &'static str) -> Rows {
-        Rows { head, columns, tail, texts: [OnceLock::new(), OnceLock::new(), OnceLock::new()] }
+        Rows { head, columns, tail, texts: [const { OnceLock::new() }; SIZES.len()] }
     }
 
     /// Runs it for all of `items`.
