@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// How long an ended operation stays in memory: a repeated request id and a slow watcher still find it.
 const KEEP_ENDED_MS: u64 = 60_000;
-/// Tasks above which it stays for less time, in proportion: half a kilobyte each, and the store has it all.
+/// Tasks above which it stays for less time, in proportion: some 400 bytes each, and the store has it all.
 const KEEP_ENDED_TASKS: u64 = 100_000;
 
 /// What the core is told once.
