@@ -1,5 +1,6 @@
 //! Hosts, their inventories and labels, and which host a guest belongs to when several claim it.
 
+mod claims;
 mod inventory;
 mod refusal;
 
@@ -9,11 +10,11 @@ use crate::action::Action;
 use crate::core::Core;
 use crate::drains::{self, Drains};
 use crate::record::{Record, RecoveredHost};
+use claims::Claims;
 use curfew_types::agent::{LedgerMark, SafeguardsMark};
 use curfew_types::label::{self, LABELS_MAX, Labels};
 use curfew_types::{Guest, GuestId, HostName, Now, PowerState, WallTime};
 use inventory::Inventory;
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -29,14 +30,10 @@ pub(crate) struct Fleet {
     pub(crate) hosts: BTreeMap<HostName, Host>,
     /// Labels set on guests; they stay when the guest leaves every inventory, since it may only be migrating.
     pub(crate) guest_labels: HashMap<GuestId, Labels>,
-    /// Which host has a guest in its inventory; of several, the first to have said so.
-    homes: HashMap<GuestId, HostName>,
-    /// The guests that several hosts have in their inventories, with all of these hosts: seldom any.
-    contested: HashMap<GuestId, Vec<HostName>>,
+    /// Which hosts have a guest in their inventory.
+    claims: Claims,
     /// The names of providers that guests have: a few, shared by all.
     providers: HashSet<Arc<str>>,
-    /// Grows with every change of which host a guest belongs to: while it stands, nothing has moved.
-    moves: u64,
 }
 
 /// A host as the core knows it.
@@ -163,13 +160,12 @@ impl Fleet {
 
     /// How many guests there are; one that several hosts claim counts once.
     pub(crate) fn guest_count(&self) -> usize {
-        self.homes.len()
+        self.claims.guest_count()
     }
 
     /// The hosts that have a guest in their inventory.
     pub(crate) fn claimants(&self, guest: &GuestId) -> &[HostName] {
-        let home = || self.homes.get(guest).map_or(&[][..], std::slice::from_ref);
-        self.contested.get(guest).map_or_else(home, Vec::as_slice)
+        self.claims.of(guest)
     }
 
     /// The host that runs a guest now, if it is another than `name` and the only one.
@@ -195,7 +191,7 @@ impl Fleet {
             let Some(host) = self.hosts.get_mut(name) else { return };
             let id = guest.id.clone();
             host.guests.insert(guest);
-            self.claim(name, id);
+            self.claims.add(name, id);
         }
     }
 
@@ -210,45 +206,13 @@ impl Fleet {
         provider
     }
 
-    fn claim(&mut self, name: &HostName, guest: GuestId) {
-        let home = match self.homes.entry(guest) {
-            Entry::Vacant(free) => {
-                free.insert(name.clone());
-                self.moves += 1;
-                return;
-            }
-            Entry::Occupied(home) => home,
-        };
-        if home.get() != name || self.contested.contains_key(home.key()) {
-            let claims = self.contested.entry(home.key().clone()).or_insert_with(|| vec![home.get().clone()]);
-            if !claims.contains(name) {
-                claims.push(name.clone());
-            }
-            // Whom it belongs to hangs on who runs it, which this may change.
-            self.moves += 1;
-        }
-    }
-
     /// Takes guests out of a host's inventory.
     pub(crate) fn forget(&mut self, name: &HostName, guests: &[GuestId]) {
         for id in guests {
             if let Some(host) = self.hosts.get_mut(name) {
                 host.guests.remove(id);
             }
-            self.moves += 1;
-            let Some(claims) = self.contested.get_mut(id) else {
-                if self.homes.get(id) == Some(name) {
-                    self.homes.remove(id);
-                }
-                continue;
-            };
-            claims.retain(|claimant| claimant != name);
-            if let Some(first) = claims.first() {
-                self.homes.insert(id.clone(), first.clone());
-            }
-            if claims.len() <= 1 {
-                self.contested.remove(id);
-            }
+            self.claims.remove(name, id);
         }
     }
 
@@ -264,8 +228,10 @@ impl Fleet {
 
     /// Which host a guest belongs to: the one that runs it; with none running it, the first that knows it.
     pub(crate) fn owner(&self, guest: &GuestId) -> Owner<'_> {
-        let Some(claims) = self.contested.get(guest) else {
-            return self.homes.get(guest).map_or(Owner::Nobody, Owner::Host);
+        let claims = match self.claims.of(guest) {
+            [] => return Owner::Nobody,
+            [only] => return Owner::Host(only),
+            several => several,
         };
         let power = |host: &HostName| {
             self.hosts.get(host).and_then(|host| host.guests.get(guest)).map(|guest| guest.power)
@@ -281,12 +247,12 @@ impl Fleet {
 
     /// The same for a guest that is in this host's inventory, without looking far as long as no other host has it.
     pub(crate) fn owner_of_listed<'a>(&'a self, name: &'a HostName, guest: &GuestId) -> Owner<'a> {
-        if self.contested.contains_key(guest) { self.owner(guest) } else { Owner::Host(name) }
+        if self.claims.is_contested(guest) { self.owner(guest) } else { Owner::Host(name) }
     }
 
     /// A number that stays the same as long as every guest belongs to the host that it belongs to.
     pub(crate) fn moves(&self) -> u64 {
-        self.moves
+        self.claims.moves()
     }
 
     /// Looks a selector's key up for a guest: its own labels, then its host's, then the well-known ones.
