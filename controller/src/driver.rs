@@ -4,6 +4,7 @@
 //! sends only what makes things safer, and goes on once the store is back.
 
 mod backlog;
+mod gathering;
 mod links;
 mod turn;
 
@@ -14,12 +15,12 @@ use curfew_controller_core::record::Recovered;
 use curfew_controller_core::{Core, Event, Settings};
 use curfew_types::agent::Hello;
 use curfew_types::{HostName, Now, OperationId};
+use gathering::Gathering;
 use links::Links;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
 use turn::{Replies, Turn};
 
 pub use curfew_controller_core::AttachError;
@@ -29,9 +30,6 @@ pub(crate) use links::{Downlink, NotSent, Outbound, on_the_wire};
 /// Most inputs in one turn: large enough for one commit to serve a burst of reports, small enough that a turn's
 /// records stay far below a second of the store's time (FACTS: over a million packed rows a second).
 const TURN_MAX: usize = 2048;
-/// Least time between the beginnings of two turns that only agents asked for: while reports pour in, one commit serves
-/// all that came within it, and no outcome waits longer than this for its own. What people ask for never waits.
-const GATHER: Duration = Duration::from_millis(20);
 /// Depth of each input queue: one turn being worked on, one waiting.
 const INPUT_QUEUE: usize = 2 * TURN_MAX;
 /// Pause between two tries to reach a store that is away.
@@ -201,7 +199,7 @@ pub struct Driver {
     core: Core,
     store: Arc<dyn Store>,
     requests: mpsc::Receiver<Request>,
-    agents: mpsc::Receiver<FromAgent>,
+    agents: Gathering,
     revisions: Arc<Mutex<HashMap<OperationId, watch::Sender<u64>>>>,
     stopping: watch::Sender<bool>,
     heartbeat_ms: u32,
@@ -231,7 +229,7 @@ impl Driver {
                 core,
                 store,
                 requests,
-                agents,
+                agents: Gathering::of(agents),
                 revisions,
                 stopping,
                 heartbeat_ms,
@@ -250,25 +248,24 @@ impl Driver {
     pub async fn run(mut self) -> Result<(), store::Error> {
         // The epoch is raised durably before anything else.
         self.end_turn(Replies::default()).await?;
-        let mut gather_until = Instant::now();
         loop {
             let wake = self.wake_in();
             let open = self.backlog.records() < BACKLOG_MAX;
             let mut replies = Replies::default();
-            // Every arm may be cancelled: both queues keep what was not received, and a timer holds nothing.
+            // Every arm may be cancelled: what was received is kept, and a timer holds nothing.
             tokio::select! {
                 request = self.requests.recv() => match request {
                     Some(request) => self.take_request(request, &mut replies),
                     None => return self.finish().await,
                 },
-                Some(input) = gathered(&mut self.agents, gather_until), if open => self.take_agent(input, &mut replies),
+                true = self.agents.ready(|input| is_alone(&self.core, input)), if open => {}
                 () = tokio::time::sleep(wake) => {}
             }
-            gather_until = Instant::now() + GATHER;
-            for _ in 1..TURN_MAX {
+            self.agents.turn_begins();
+            for _ in 0..TURN_MAX {
                 if let Ok(request) = self.requests.try_recv() {
                     self.take_request(request, &mut replies);
-                } else if let (true, Ok(input)) = (open, self.agents.try_recv()) {
+                } else if let (true, Some(input)) = (open, self.agents.take()) {
                     self.take_agent(input, &mut replies);
                 } else {
                     break;
@@ -419,12 +416,12 @@ impl Driver {
     }
 }
 
-/// The next input of the agents, not before that moment. May be cancelled: the queue keeps what was not received.
-async fn gathered(agents: &mut mpsc::Receiver<FromAgent>, until: Instant) -> Option<FromAgent> {
-    if until > Instant::now() {
-        tokio::time::sleep_until(until).await;
+/// Whether no other report is due while this input waits: it says how all tasks ended that are under way, or is none.
+fn is_alone(core: &Core, input: &FromAgent) -> bool {
+    match input {
+        FromAgent::Event(Event::Reported { report, .. }) => report.findings.len() >= core.under_way(),
+        FromAgent::Event(_) | FromAgent::Attach { .. } => true,
     }
-    agents.recv().await
 }
 
 fn error_chain(error: &dyn std::error::Error) -> String {

@@ -159,6 +159,11 @@ impl Core {
         (!self.store_away).then_some((at, timer.why()))
     }
 
+    /// How many guests have a task between ordered and done.
+    pub fn under_way(&self) -> usize {
+        self.busy.len()
+    }
+
     /// The epoch that every order carries.
     pub fn epoch(&self) -> u64 {
         self.epoch

@@ -27,6 +27,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod tidy;
+mod transaction;
 mod write;
 
 pub use snapshot::{restore, snapshot};

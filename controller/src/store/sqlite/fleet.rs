@@ -5,6 +5,7 @@ use super::fault::{Fault, Result};
 use super::guests::{GuestBody, InventoryBody};
 use super::marks::{Mark, Marks};
 use super::rows::Rows;
+use super::transaction::{Transaction, Values};
 use curfew_controller_core::record::ClockFrame;
 use curfew_types::label::Labels;
 use curfew_types::{GuestId, HostName};
@@ -13,28 +14,25 @@ use sqlx::SqliteConnection;
 use std::collections::BTreeMap;
 
 static SEEN: Rows = Rows::new(
-    "INSERT INTO hosts (name, seen_at, version) VALUES",
-    3,
+    "hosts",
+    &["name", "seen_at", "version"],
     "ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, version = excluded.version",
 );
 
-static LABELS: Rows = Rows::new(
-    "INSERT INTO hosts (name, labels) VALUES",
-    2,
-    "ON CONFLICT (name) DO UPDATE SET labels = excluded.labels",
-);
+static LABELS: Rows =
+    Rows::new("hosts", &["name", "labels"], "ON CONFLICT (name) DO UPDATE SET labels = excluded.labels");
 
-static HOSTS: Rows = Rows::new("INSERT INTO hosts (name) VALUES", 1, "ON CONFLICT (name) DO NOTHING");
+static HOSTS: Rows = Rows::new("hosts", &["name"], "ON CONFLICT (name) DO NOTHING");
 
 static INVENTORIES: Rows = Rows::new(
-    "INSERT INTO inventories (host, digest, body) VALUES",
-    3,
+    "inventories",
+    &["host", "digest", "body"],
     "ON CONFLICT (host) DO UPDATE SET digest = excluded.digest, body = excluded.body",
 );
 
 static GUEST_LABELS: Rows = Rows::new(
-    "INSERT INTO guest_labels (guest, labels) VALUES",
-    2,
+    "guest_labels",
+    &["guest", "labels"],
     "ON CONFLICT (guest) DO UPDATE SET labels = excluded.labels",
 );
 
@@ -42,62 +40,62 @@ static GUEST_LABELS: Rows = Rows::new(
 ///
 /// # Errors
 /// When the epoch goes back, or the database refuses.
-pub(super) async fn write(connection: &mut SqliteConnection, batch: &Batch<'_>) -> Result<()> {
+pub(super) async fn write(to: &mut Transaction<'_>, batch: &Batch<'_>) -> Result<()> {
     if let Some(epoch) = batch.epoch {
-        raise_epoch(connection, epoch).await?;
+        raise_epoch(to, epoch).await?;
     }
     if let Some(clock) = batch.clock {
-        set_number(connection, "clock_boot", clock.boot.cast_signed()).await?;
-        set_number(connection, "clock_wall_of_zero", clock.wall_of_zero).await?;
+        set_number(to, "clock_boot", clock.boot.cast_signed());
+        set_number(to, "clock_wall_of_zero", clock.wall_of_zero);
     }
     for (host, _) in batch.hosts.iter().filter(|(_, change)| change.removed) {
-        remove(connection, host).await?;
+        remove(to, host);
     }
     let mut inventories = Vec::new();
     for (host, change) in batch.hosts.iter().filter(|(_, change)| !change.inventory.is_empty()) {
-        inventories.push(inventory(connection, host, change).await?);
+        inventories.push(inventory(to, host, change).await?);
     }
-    write_rows(connection, batch, inventories).await
+    write_rows(to, batch, inventories).await
 }
 
 async fn write_rows(
-    connection: &mut SqliteConnection,
+    to: &mut Transaction<'_>,
     batch: &Batch<'_>,
     inventories: Vec<InventoryRow<'_>>,
 ) -> Result<()> {
     let names: Vec<&str> = inventories.iter().map(|row| row.host.as_str()).collect();
-    HOSTS.execute(connection, names, |statement, name| statement.bind(name.to_owned())).await?;
+    HOSTS.insert(to, names, bind_name).await?;
     INVENTORIES
-        .execute(connection, inventories, |statement, row| {
-            statement.bind(row.host.as_str().to_owned()).bind(row.digest.cast_signed()).bind(row.body)
+        .insert(to, inventories, |values, row| {
+            values.bind(row.host.as_str()).bind(row.digest.cast_signed()).bind(row.body);
         })
         .await?;
     let hosts = || batch.hosts.iter();
     let seen: Vec<_> = hosts().filter_map(|(host, change)| Some((host, change.seen?))).collect();
-    SEEN.execute(connection, seen, |statement, (host, (at, version))| {
-        statement.bind(host.as_str().to_owned()).bind(at.0).bind(version.to_owned())
+    SEEN.insert(to, seen, |values, (host, (at, version))| {
+        values.bind(host.as_str()).bind(at.0).bind(version);
     })
     .await?;
     let labels: Vec<_> = hosts().filter_map(|(host, change)| Some((host, change.labels?))).collect();
     LABELS
-        .execute(connection, labels, |statement, (host, labels)| {
-            statement.bind(host.as_str().to_owned()).bind(labels_text(labels))
+        .insert(to, labels, |values, (host, labels)| {
+            values.bind(host.as_str()).bind(labels_text(labels));
         })
         .await?;
     let (bare, guests): (Vec<_>, Vec<_>) =
         batch.guest_labels.iter().partition(|(_, labels)| labels.is_empty());
     for (guest, _) in bare {
-        sqlx::query("DELETE FROM guest_labels WHERE guest = ?")
-            .bind(guest.as_str())
-            .execute(&mut *connection)
-            .await?;
+        to.add("DELETE FROM guest_labels WHERE guest = ?").bind(guest.as_str());
     }
     GUEST_LABELS
-        .execute(connection, guests, |statement, (guest, labels)| {
-            statement.bind(guest.as_str().to_owned()).bind(labels_text(labels))
+        .insert(to, guests, |values, (guest, labels)| {
+            values.bind(guest.as_str()).bind(labels_text(labels));
         })
-        .await?;
-    Ok(())
+        .await
+}
+
+fn bind_name(values: &mut Values, name: &str) {
+    values.bind(name);
 }
 
 /// Writes what the batch says of hosts' ledgers. `marks` is filled when it is first needed; after an error it is not to be
@@ -106,7 +104,7 @@ async fn write_rows(
 /// # Errors
 /// When the database refuses.
 pub(super) async fn write_marks(
-    connection: &mut SqliteConnection,
+    to: &mut Transaction<'_>,
     batch: &Batch<'_>,
     marks: &mut Option<Marks>,
 ) -> Result<()> {
@@ -115,7 +113,7 @@ pub(super) async fn write_marks(
     }
     let marks = match marks {
         Some(marks) => marks,
-        None => marks.insert(Marks::read(connection).await?),
+        None => marks.insert(Marks::read(to.reading().await?).await?),
     };
     let mut new: Vec<(&HostName, Mark)> = Vec::new();
     let mut unknown = Vec::new();
@@ -129,16 +127,17 @@ pub(super) async fn write_marks(
             unknown.push(host.as_str());
         }
     }
-    HOSTS.execute(connection, unknown, |statement, name| statement.bind(name.to_owned())).await?;
-    marks.append(connection, &new).await
+    HOSTS.insert(to, unknown, bind_name).await?;
+    marks.append(to, &new).await
 }
 
-async fn raise_epoch(connection: &mut SqliteConnection, epoch: u64) -> Result<()> {
-    let before = epoch_before(connection).await?;
+async fn raise_epoch(to: &mut Transaction<'_>, epoch: u64) -> Result<()> {
+    let before = epoch_before(to.reading().await?).await?;
     if epoch < before {
         return Err(Fault::Refused(format!("the epoch cannot go back from {before} to {epoch}")));
     }
-    set_number(connection, "epoch", epoch.cast_signed()).await
+    set_number(to, "epoch", epoch.cast_signed());
+    Ok(())
 }
 
 /// The epoch stored; 0 in a new store.
@@ -161,24 +160,14 @@ async fn number(connection: &mut SqliteConnection, name: &str) -> Result<Option<
         .await?)
 }
 
-async fn set_number(connection: &mut SqliteConnection, name: &str, value: i64) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO numbers (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-    )
-    .bind(name)
-    .bind(value)
-    .execute(connection)
-    .await?;
-    Ok(())
+fn set_number(to: &mut Transaction<'_>, name: &str, value: i64) {
+    let statement = "INSERT INTO numbers (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    to.add(statement).bind(name).bind(value);
 }
 
-async fn remove(connection: &mut SqliteConnection, host: &HostName) -> Result<()> {
-    sqlx::query("DELETE FROM inventories WHERE host = ?")
-        .bind(host.as_str())
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query("DELETE FROM hosts WHERE name = ?").bind(host.as_str()).execute(connection).await?;
-    Ok(())
+fn remove(to: &mut Transaction<'_>, host: &HostName) {
+    to.add("DELETE FROM inventories WHERE host = ?").bind(host.as_str());
+    to.add("DELETE FROM hosts WHERE name = ?").bind(host.as_str());
 }
 
 struct InventoryRow<'a> {
@@ -189,14 +178,14 @@ struct InventoryRow<'a> {
 
 /// The host's inventory after the changes.
 async fn inventory<'a>(
-    connection: &mut SqliteConnection,
+    to: &mut Transaction<'_>,
     host: &'a HostName,
     change: &HostChange<'_>,
 ) -> Result<InventoryRow<'a>> {
     let mut guests = BTreeMap::new();
     let replaced_at = change.inventory.iter().rposition(|change| change.replace);
     if replaced_at.is_none() {
-        guests = stored(connection, host).await?;
+        guests = stored(to.reading().await?, host).await?;
     }
     let mut digest = 0;
     for InventoryChange { upserts, removed, digest: after, .. } in

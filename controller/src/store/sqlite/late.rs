@@ -4,6 +4,7 @@ use super::batch::{LateRef, OperationChange};
 use super::body::join;
 use super::fault::Result;
 use super::targets::{HostTargets, unpack_targets};
+use super::transaction::Transaction;
 use curfew_types::OperationId;
 use sqlx::SqliteConnection;
 
@@ -13,7 +14,7 @@ use sqlx::SqliteConnection;
 /// # Errors
 /// When the targets cannot be read.
 pub(super) async fn keep_known(
-    connection: &mut SqliteConnection,
+    to: &mut Transaction<'_>,
     operation: OperationId,
     change: &mut OperationChange<'_>,
 ) -> Result<()> {
@@ -28,7 +29,7 @@ pub(super) async fn keep_known(
         .bind(operation.number().cast_signed())
         .bind(*chunk)
         .bind(super::STATE_REMOVING)
-        .fetch_optional(&mut *connection)
+        .fetch_optional(to.reading().await?)
         .await?;
         let targets = match &body {
             Some(body) => unpack_targets(body)?,

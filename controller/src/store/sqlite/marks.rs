@@ -7,6 +7,7 @@ use super::body::BodyError;
 use super::columns::{Packer, Unpacker};
 use super::fault::Result;
 use super::rows::Rows;
+use super::transaction::Transaction;
 use curfew_controller_core::record::RecoveredHost;
 use curfew_types::HostName;
 use curfew_types::agent::LedgerMark;
@@ -23,11 +24,11 @@ const MARKS_MAX: usize = 128 * 1024;
 /// How many rows more are folded with an append than it brings, so that there are fewer in the end.
 const MORE: i64 = 1;
 
-static APPENDED: Rows = Rows::new("INSERT INTO ledger_marks (seq, body) VALUES", 2, "");
+static APPENDED: Rows = Rows::new("ledger_marks", &["seq", "body"], "");
 
 static FOLDED: Rows = Rows::new(
-    "INSERT INTO hosts (name, ledger_incarnation, ledger_counter, acknowledged) VALUES",
-    4,
+    "hosts",
+    &["name", "ledger_incarnation", "ledger_counter", "acknowledged"],
     "ON CONFLICT (name) DO UPDATE SET ledger_incarnation = excluded.ledger_incarnation, \
      ledger_counter = excluded.ledger_counter, acknowledged = excluded.acknowledged",
 );
@@ -98,11 +99,7 @@ impl Marks {
     ///
     /// # Errors
     /// When the database refuses; this is not to be used any more then.
-    pub(super) async fn append(
-        &mut self,
-        connection: &mut SqliteConnection,
-        new: &[(&HostName, Mark)],
-    ) -> Result<()> {
+    pub(super) async fn append(&mut self, to: &mut Transaction<'_>, new: &[(&HostName, Mark)]) -> Result<()> {
         let before = self.next;
         let mut rows = Vec::with_capacity(new.len().div_ceil(ROW));
         for marks in new.chunks(ROW) {
@@ -119,22 +116,26 @@ impl Marks {
             self.next += 1;
         }
         self.count += new.len();
-        APPENDED.execute(connection, rows, |statement, (seq, body)| statement.bind(seq).bind(body)).await?;
+        APPENDED
+            .insert(to, rows, |values, (seq, body)| {
+                values.bind(seq).bind(body);
+            })
+            .await?;
         for _ in 0..self.next - before + MORE {
             if self.next - self.first <= self.rows_max && self.count <= self.marks_max {
                 break;
             }
-            self.fold_one(connection).await?;
+            self.fold_one(to).await?;
         }
         Ok(())
     }
 
     /// Writes to `hosts` what only the oldest row says, and removes the row.
-    async fn fold_one(&mut self, connection: &mut SqliteConnection) -> Result<()> {
+    async fn fold_one(&mut self, to: &mut Transaction<'_>) -> Result<()> {
         let seq = self.first;
         let body: Vec<u8> = sqlx::query_scalar("SELECT body FROM ledger_marks WHERE seq = ?")
             .bind(seq)
-            .fetch_one(&mut *connection)
+            .fetch_one(to.reading().await?)
             .await?;
         let marks = unpack(&body)?;
         self.count -= marks.len();
@@ -147,19 +148,12 @@ impl Marks {
             }
         }
         FOLDED
-            .execute(
-                connection,
-                last,
-                |statement, (host, (LedgerMark { incarnation, counter }, acknowledged))| {
-                    statement
-                        .bind(host.as_str().to_owned())
-                        .bind(incarnation.cast_signed())
-                        .bind(counter.cast_signed())
-                        .bind(acknowledged.cast_signed())
-                },
-            )
+            .insert(to, last, |values, (host, (LedgerMark { incarnation, counter }, acknowledged))| {
+                values.bind(host.as_str()).bind(incarnation.cast_signed());
+                values.bind(counter.cast_signed()).bind(acknowledged.cast_signed());
+            })
             .await?;
-        sqlx::query("DELETE FROM ledger_marks WHERE seq = ?").bind(seq).execute(connection).await?;
+        to.add("DELETE FROM ledger_marks WHERE seq = ?").bind(seq);
         Ok(())
     }
 }

@@ -5,23 +5,24 @@ use super::fault::{Fault, Result};
 use super::rows::Rows;
 use super::steering;
 use super::targets::pack_targets;
+use super::transaction::Transaction;
 use curfew_controller_core::record::{NO_WAVE, Started, TargetHost};
 use curfew_types::OperationId;
 use sqlx::SqliteConnection;
 
-static TARGETS: Rows = Rows::new("INSERT INTO targets (operation, chunk, body) VALUES", 3, "");
+static TARGETS: Rows = Rows::new("targets", &["operation", "chunk", "body"], "");
 
 /// Writes an operation that starts.
 ///
 /// # Errors
 /// When there is one with its id, it stands as none does at its start, or its tasks are not numbered without gaps.
-pub(super) async fn insert(connection: &mut SqliteConnection, started: &Started) -> Result<()> {
+pub(super) async fn insert(to: &mut Transaction<'_>, started: &Started) -> Result<()> {
     let id = started.id.number().cast_signed();
-    if exists(connection, id).await? {
+    if exists(to.reading().await?, id).await? {
         return Err(Fault::Refused(format!("{} is there already", started.id)));
     }
     let spec = serde_json::to_string(&started.spec)?;
-    sqlx::query(
+    to.add(
         "INSERT INTO operations (id, state, requester, request_id, created_at, deadline_at, digest, task_count, \
          host_count, seed, standing, wave_sizes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
@@ -36,15 +37,9 @@ pub(super) async fn insert(connection: &mut SqliteConnection, started: &Started)
     .bind(u32::try_from(started.hosts.len()).unwrap_or(u32::MAX))
     .bind(started.seed.cast_signed())
     .bind(serde_json::to_string(&started.standing)?)
-    .bind(wave_sizes(&started.hosts)?)
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query("INSERT INTO specs (operation, spec) VALUES (?, ?)")
-        .bind(id)
-        .bind(spec)
-        .execute(&mut *connection)
-        .await?;
-    insert_targets(connection, started).await
+    .bind(wave_sizes(&started.hosts)?);
+    to.add("INSERT INTO specs (operation, spec) VALUES (?, ?)").bind(id).bind(spec);
+    insert_targets(to, started).await
 }
 
 /// Gives an operation that waits for approval another set of guests.
@@ -52,21 +47,21 @@ pub(super) async fn insert(connection: &mut SqliteConnection, started: &Started)
 /// # Errors
 /// When it does not wait for approval, anything is known of one of its tasks, or the new tasks are not numbered without
 /// gaps.
-pub(super) async fn replan(connection: &mut SqliteConnection, replanned: Replanned<'_>) -> Result<()> {
+pub(super) async fn replan(to: &mut Transaction<'_>, replanned: Replanned<'_>) -> Result<()> {
     let started = replanned.with;
     let id = started.id.number().cast_signed();
     let stored: Option<(i64, bool)> = sqlx::query_as(
         "SELECT state, EXISTS (SELECT 1 FROM journal WHERE operation = id) FROM operations WHERE id = ?",
     )
     .bind(id)
-    .fetch_optional(&mut *connection)
+    .fetch_optional(to.reading().await?)
     .await?;
     let (state, has_journal) = stored.ok_or_else(|| Fault::Refused(format!("{} is unknown", started.id)))?;
     let waited = !replanned.check_stored || state == super::STATE_AWAITING_APPROVAL;
     if replanned.too_late || !waited || has_journal {
         return Err(Fault::Refused(format!("{} has its guests for good", started.id)));
     }
-    sqlx::query(
+    to.add(
         "UPDATE operations SET deadline_at = ?, digest = ?, task_count = ?, host_count = ?, seed = ?, wave_sizes = ? \
          WHERE id = ?",
     )
@@ -76,16 +71,11 @@ pub(super) async fn replan(connection: &mut SqliteConnection, replanned: Replann
     .bind(u32::try_from(started.hosts.len()).unwrap_or(u32::MAX))
     .bind(started.seed.cast_signed())
     .bind(wave_sizes(&started.hosts)?)
-    .bind(id)
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query("UPDATE specs SET spec = ? WHERE operation = ?")
-        .bind(serde_json::to_string(&started.spec)?)
-        .bind(id)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query("DELETE FROM targets WHERE operation = ?").bind(id).execute(&mut *connection).await?;
-    insert_targets(connection, started).await
+    .bind(id);
+    let spec = serde_json::to_string(&started.spec)?;
+    to.add("UPDATE specs SET spec = ? WHERE operation = ?").bind(spec).bind(id);
+    to.add("DELETE FROM targets WHERE operation = ?").bind(id);
+    insert_targets(to, started).await
 }
 
 /// Tasks by wave, as they are stored.
@@ -102,19 +92,16 @@ fn wave_sizes(hosts: &[TargetHost]) -> Result<String> {
     Ok(serde_json::to_string(&sizes)?)
 }
 
-async fn insert_targets(connection: &mut SqliteConnection, started: &Started) -> Result<()> {
+async fn insert_targets(to: &mut Transaction<'_>, started: &Started) -> Result<()> {
     let id = started.id.number().cast_signed();
     let chunks = pack_targets(&started.hosts).ok_or_else(|| {
         Fault::Refused(format!("the tasks of {} are not numbered without gaps", started.id))
     })?;
     TARGETS
-        .execute(
-            connection,
-            chunks.into_iter().zip(0_u32..).collect::<Vec<_>>(),
-            |statement, (body, chunk)| statement.bind(id).bind(chunk).bind(body),
-        )
-        .await?;
-    Ok(())
+        .insert(to, chunks.into_iter().zip(0_u32..).collect::<Vec<_>>(), |values, (body, chunk)| {
+            values.bind(id).bind(chunk).bind(body);
+        })
+        .await
 }
 
 async fn exists(connection: &mut SqliteConnection, id: i64) -> Result<bool> {
@@ -130,18 +117,18 @@ async fn exists(connection: &mut SqliteConnection, id: i64) -> Result<bool> {
 /// # Errors
 /// When the database refuses.
 pub(super) async fn update(
-    connection: &mut SqliteConnection,
+    to: &mut Transaction<'_>,
     id: OperationId,
     change: &OperationChange<'_>,
 ) -> Result<()> {
-    update_counts(connection, id.number().cast_signed(), &change.counts).await?;
-    steering::write(connection, id, change).await?;
-    update_state(connection, id.number().cast_signed(), change).await
+    update_counts(to, id.number().cast_signed(), &change.counts);
+    steering::write(to, id, change).await?;
+    update_state(to, id.number().cast_signed(), change)
 }
 
-async fn update_counts(connection: &mut SqliteConnection, id: i64, counts: &Counts) -> Result<()> {
+fn update_counts(to: &mut Transaction<'_>, id: i64, counts: &Counts) {
     if *counts != Counts::default() {
-        let statement = sqlx::query(
+        let values = to.add(
             "UPDATE operations SET succeeded = succeeded + ?, nothing_to_do = nothing_to_do + ?, \
              refused = refused + ?, failed = failed + ?, timed_out = timed_out + ?, \
              unreachable = unreachable + ?, unknown = unknown + ?, cancelled = cancelled + ?, \
@@ -149,19 +136,14 @@ async fn update_counts(connection: &mut SqliteConnection, id: i64, counts: &Coun
              WHERE id = ?",
         );
         let Counts { outcomes, ended_well, late, .. } = counts;
-        let statement = outcomes.iter().copied().fold(statement, sqlx::query::Query::bind);
-        statement.bind(ended_well).bind(late).bind(id).execute(connection).await?;
+        let values = outcomes.iter().fold(values, |values, count| values.bind(count));
+        values.bind(ended_well).bind(late).bind(id);
     }
-    Ok(())
 }
 
-async fn update_state(
-    connection: &mut SqliteConnection,
-    id: i64,
-    change: &OperationChange<'_>,
-) -> Result<()> {
+fn update_state(to: &mut Transaction<'_>, id: i64, change: &OperationChange<'_>) -> Result<()> {
     if let Some(cancel) = change.cancelled {
-        sqlx::query(
+        to.add(
             "UPDATE operations SET state = ?, cancelled_by = ?, cancel_reason = ?, cancelled_at = ? \
              WHERE id = ? AND cancelled_by IS NULL",
         )
@@ -169,19 +151,15 @@ async fn update_state(
         .bind(cancel.by)
         .bind(cancel.reason)
         .bind(cancel.at.0)
-        .bind(id)
-        .execute(&mut *connection)
-        .await?;
+        .bind(id);
     }
     if let Some(end) = change.ended {
-        sqlx::query("UPDATE operations SET state = ?, ended_at = ?, revision = ?, slowest = ? WHERE id = ?")
+        to.add("UPDATE operations SET state = ?, ended_at = ?, revision = ?, slowest = ? WHERE id = ?")
             .bind(super::STATE_ENDED)
             .bind(end.at.0)
             .bind(end.revision.cast_signed())
             .bind(serde_json::to_string(end.slowest)?)
-            .bind(id)
-            .execute(&mut *connection)
-            .await?;
+            .bind(id);
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::body::BodyError;
 use super::fault::Result;
 use super::rows::Rows;
+use super::transaction::Transaction;
 use curfew_controller_core::record::{Freeze, Hold, ProtectedUser, Record, Recovered};
 use curfew_types::agent::SafeguardsMark;
 use curfew_types::{GuestId, WallTime};
@@ -10,24 +11,21 @@ use sqlx::{Row, SqliteConnection};
 use std::collections::BTreeMap;
 
 static HOLDS: Rows = Rows::new(
-    "INSERT INTO holds (guest, name, holder, reason, since, until) VALUES",
-    6,
+    "holds",
+    &["guest", "name", "holder", "reason", "since", "until"],
     "ON CONFLICT (guest) DO UPDATE SET name = excluded.name, holder = excluded.holder, reason = excluded.reason, \
      since = excluded.since, until = excluded.until",
 );
 
 static PROTECTED: Rows = Rows::new(
-    "INSERT INTO protected_users (pattern, requester, reason, since) VALUES",
-    4,
+    "protected_users",
+    &["pattern", "requester", "reason", "since"],
     "ON CONFLICT (pattern) DO UPDATE SET requester = excluded.requester, reason = excluded.reason, \
      since = excluded.since",
 );
 
-static NUMBERS: Rows = Rows::new(
-    "INSERT INTO numbers (name, value) VALUES",
-    2,
-    "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-);
+static NUMBERS: Rows =
+    Rows::new("numbers", &["name", "value"], "ON CONFLICT (name) DO UPDATE SET value = excluded.value");
 
 const EPOCH: &str = "safeguards_epoch";
 const REVISION: &str = "safeguards_revision";
@@ -75,51 +73,48 @@ impl<'a> SafeguardsChange<'a> {
 ///
 /// # Errors
 /// When the database refuses.
-pub(super) async fn write(to: &mut SqliteConnection, change: &SafeguardsChange<'_>) -> Result<()> {
+pub(super) async fn write(to: &mut Transaction<'_>, change: &SafeguardsChange<'_>) -> Result<()> {
     for (guest, _) in change.holds.iter().filter(|(_, hold)| hold.is_none()) {
-        sqlx::query("DELETE FROM holds WHERE guest = ?").bind(guest.as_str()).execute(&mut *to).await?;
+        to.add("DELETE FROM holds WHERE guest = ?").bind(guest.as_str());
     }
     let held: Vec<&Hold> = change.holds.values().copied().flatten().collect();
     HOLDS
-        .execute(to, held, |statement, hold| {
-            let (guest, name) = (hold.guest.as_str().to_owned(), hold.name.clone());
-            let statement = statement.bind(guest).bind(name).bind(hold.by.clone()).bind(hold.reason.clone());
-            statement.bind(hold.since.0).bind(hold.until.map(|until| until.0))
+        .insert(to, held, |values, hold| {
+            values.bind(hold.guest.as_str()).bind(&hold.name).bind(&hold.by).bind(&hold.reason);
+            values.bind(hold.since.0).bind(hold.until.map(|until| until.0));
         })
         .await?;
     for (pattern, _) in change.protected.iter().filter(|(_, user)| user.is_none()) {
-        sqlx::query("DELETE FROM protected_users WHERE pattern = ?").bind(*pattern).execute(&mut *to).await?;
+        to.add("DELETE FROM protected_users WHERE pattern = ?").bind(*pattern);
     }
     let protected: Vec<&ProtectedUser> = change.protected.values().copied().flatten().collect();
     PROTECTED
-        .execute(to, protected, |statement, user| {
-            let statement = statement.bind(user.pattern.as_str().to_owned()).bind(user.by.clone());
-            statement.bind(user.reason.clone()).bind(user.since.0)
+        .insert(to, protected, |values, user| {
+            values.bind(user.pattern.as_str()).bind(&user.by).bind(&user.reason).bind(user.since.0);
         })
         .await?;
     let numbers =
         change.mark.map_or_else(Vec::new, |mark| vec![(EPOCH, mark.epoch), (REVISION, mark.revision)]);
     NUMBERS
-        .execute(to, numbers, |statement, (name, value)| statement.bind(name).bind(value.cast_signed()))
+        .insert(to, numbers, |values, (name, value)| {
+            values.bind(name).bind(value.cast_signed());
+        })
         .await?;
-    match change.freeze {
-        Some(freeze) => write_freeze(to, freeze).await,
-        None => Ok(()),
+    if let Some(freeze) = change.freeze {
+        write_freeze(to, freeze);
     }
+    Ok(())
 }
 
-async fn write_freeze(to: &mut SqliteConnection, freeze: Option<&Freeze>) -> Result<()> {
-    sqlx::query("DELETE FROM freeze").execute(&mut *to).await?;
+fn write_freeze(to: &mut Transaction<'_>, freeze: Option<&Freeze>) {
+    to.add("DELETE FROM freeze");
     if let Some(freeze) = freeze {
-        sqlx::query("INSERT INTO freeze (id, requester, reason, since, hard) VALUES (1, ?, ?, ?, ?)")
+        to.add("INSERT INTO freeze (id, requester, reason, since, hard) VALUES (1, ?, ?, ?, ?)")
             .bind(&freeze.by)
             .bind(&freeze.reason)
             .bind(freeze.since.0)
-            .bind(freeze.hard)
-            .execute(to)
-            .await?;
+            .bind(freeze.hard);
     }
-    Ok(())
 }
 
 /// Reads all of it into `recovered`.

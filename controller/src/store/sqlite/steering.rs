@@ -4,17 +4,17 @@ use super::batch::OperationChange;
 use super::body::BodyError;
 use super::fault::{Fault, Result};
 use super::rows::Rows;
+use super::transaction::Transaction;
 use curfew_types::operation::{EventKind, OperationEvent, Standing};
 use curfew_types::{OperationId, OperationSpec, OperationState, Outcome, Reason, WallTime};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use sqlx::{Row, SqlitePool};
 
-static EVENTS: Rows =
-    Rows::new("INSERT INTO operation_events (operation, seq, at, what, actor, why) VALUES", 6, "");
+static EVENTS: Rows = Rows::new("operation_events", &["operation", "seq", "at", "what", "actor", "why"], "");
 
 static REASONS: Rows = Rows::new(
-    "INSERT INTO operation_reasons (operation, outcome, reason, tasks) VALUES",
-    4,
+    "operation_reasons",
+    &["operation", "outcome", "reason", "tasks"],
     "ON CONFLICT (operation, outcome, reason) DO UPDATE SET tasks = tasks + excluded.tasks",
 );
 
@@ -64,41 +64,38 @@ pub(super) fn unfinished_number(id: OperationId, standing: &Standing) -> Result<
 /// # Errors
 /// When the standing says what only a cancel or the end can make so, or the database refuses.
 pub(super) async fn write(
-    to: &mut SqliteConnection,
+    to: &mut Transaction<'_>,
     id: OperationId,
     change: &OperationChange<'_>,
 ) -> Result<()> {
     let number = id.number().cast_signed();
     let reasons: Vec<_> = change.counts.reasons.iter().collect();
     REASONS
-        .execute(to, reasons, |statement, ((outcome, reason), tasks)| {
+        .insert(to, reasons, |values, ((outcome, reason), tasks)| {
             let outcome = i64::try_from(outcome.place()).unwrap_or(i64::MAX);
-            statement.bind(number).bind(outcome).bind(reason.as_str()).bind(*tasks)
+            values.bind(number).bind(outcome).bind(reason.as_str()).bind(tasks);
         })
         .await?;
     let Some(standing) = change.standing else { return Ok(()) };
     // Whoever cancels an operation has the last word about its state.
-    sqlx::query(
+    to.add(
         "UPDATE operations SET standing = ?, state = CASE WHEN cancelled_by IS NULL THEN ? ELSE state END WHERE id = ?",
     )
     .bind(serde_json::to_string(standing)?)
     .bind(unfinished_number(id, standing)?)
-    .bind(number)
-    .execute(&mut *to)
-    .await?;
+    .bind(number);
     let first: i64 =
         sqlx::query_scalar("SELECT COALESCE(MAX(seq), -1) + 1 FROM operation_events WHERE operation = ?")
             .bind(number)
-            .fetch_one(&mut *to)
+            .fetch_one(to.reading().await?)
             .await?;
     let events: Vec<_> = change.events.iter().zip(first..).collect();
     EVENTS
-        .execute(to, events, |statement, (event, seq)| {
-            let statement = statement.bind(number).bind(seq).bind(event.at.0).bind(event.what.as_str());
-            statement.bind(event.by.clone()).bind(event.why.clone())
+        .insert(to, events, |values, (event, seq)| {
+            values.bind(number).bind(seq).bind(event.at.0).bind(event.what.as_str());
+            values.bind(&event.by).bind(&event.why);
         })
-        .await?;
-    Ok(())
+        .await
 }
 
 /// How the operation in a row with its `standing` stands.

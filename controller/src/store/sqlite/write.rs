@@ -5,15 +5,16 @@ use super::fault::{Fault, Result};
 use super::live::Live;
 use super::marks::Marks;
 use super::rows::Rows;
+use super::transaction::Transaction;
 use super::{fleet, late, operation, safeguards};
 use curfew_controller_core::record::Record;
 use curfew_types::OperationId;
 use prost::Message;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection as _, SqliteConnection};
 use std::collections::HashMap;
 
-static JOURNAL: Rows = Rows::new("INSERT INTO journal (operation, chunk, seq, outcomes, body) VALUES", 5, "");
+static JOURNAL: Rows = Rows::new("journal", &["operation", "chunk", "seq", "outcomes", "body"], "");
 
 /// The writing connection, and what is remembered of unfinished operations.
 pub(super) struct Writer {
@@ -106,8 +107,8 @@ impl Writer {
         connection: &mut SqliteConnection,
         batch: Batch<'_>,
     ) -> Result<Vec<Settled>> {
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let to = &mut *transaction;
+        let mut transaction = Transaction::on(connection);
+        let to = &mut transaction;
         fleet::write(to, &batch).await?;
         fleet::write_marks(to, &batch, &mut self.marks).await?;
         safeguards::write(to, &batch.safeguards).await?;
@@ -127,11 +128,12 @@ impl Writer {
             operation::update(to, id, &change).await?;
             self.collect_rows(to, id, change, &mut rows).await?;
         }
-        let bind = |statement: super::rows::Bound, row: JournalRow| {
-            let operation = row.operation.number().cast_signed();
-            statement.bind(operation).bind(row.chunk).bind(row.seq).bind(row.mask).bind(row.body)
-        };
-        JOURNAL.execute(to, rows, bind).await?;
+        JOURNAL
+            .insert(to, rows, |values, row| {
+                values.bind(row.operation.number().cast_signed()).bind(row.chunk);
+                values.bind(row.seq).bind(row.mask).bind(row.body);
+            })
+            .await?;
         transaction.commit().await?;
         Ok(settled)
     }
@@ -139,7 +141,7 @@ impl Writer {
     /// Refuses what contradicts what is stored.
     async fn check(
         &mut self,
-        connection: &mut SqliteConnection,
+        to: &mut Transaction<'_>,
         id: OperationId,
         change: &OperationChange<'_>,
     ) -> Result<Settled> {
@@ -150,7 +152,9 @@ impl Writer {
         }
         let live = match self.live.entry(id) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::hash_map::Entry::Vacant(free) => free.insert(Live::read(connection, id).await?),
+            std::collections::hash_map::Entry::Vacant(free) => {
+                free.insert(Live::read(to.reading().await?, id).await?)
+            }
         };
         if let Some(index) = change.indices().find(|index| *index >= live.task_count) {
             return Err(Fault::Refused(format!("{id} has no task {index}")));
@@ -170,7 +174,7 @@ impl Writer {
 
     async fn collect_rows(
         &self,
-        connection: &mut SqliteConnection,
+        to: &mut Transaction<'_>,
         id: OperationId,
         change: OperationChange<'_>,
         rows: &mut Vec<JournalRow>,
@@ -180,7 +184,7 @@ impl Writer {
             let Some((mask, entry)) = change.into_row() else { continue };
             let seq = match live {
                 Some(seq) => seq,
-                None => late::next_seq(connection, id, chunk).await?,
+                None => late::next_seq(to.reading().await?, id, chunk).await?,
             };
             rows.push(JournalRow { operation: id, chunk, seq, mask, body: entry.encode_to_vec() });
         }
