@@ -14,7 +14,7 @@ use backlog::Backlog;
 use curfew_controller_core::record::Recovered;
 use curfew_controller_core::{Core, Event, Settings};
 use curfew_types::agent::Hello;
-use curfew_types::{HostName, Now, OperationId};
+use curfew_types::{HostName, Now, OperationId, OperationState};
 use gathering::Gathering;
 use links::Links;
 use std::collections::HashMap;
@@ -83,12 +83,23 @@ pub struct Answer<T> {
     pub recorded: bool,
 }
 
+/// What was published last of an operation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// Its revision.
+    pub revision: u64,
+    /// It has ended: what its tasks came to is stored.
+    pub ended: bool,
+}
+
+type Revisions = Arc<Mutex<HashMap<OperationId, watch::Sender<Published>>>>;
+
 /// How everybody else reaches the core.
 #[derive(Clone)]
 pub struct Handle {
     requests: mpsc::Sender<Request>,
     agents: mpsc::Sender<FromAgent>,
-    revisions: Arc<Mutex<HashMap<OperationId, watch::Sender<u64>>>>,
+    revisions: Revisions,
     stopping: watch::Receiver<bool>,
 }
 
@@ -182,11 +193,11 @@ impl Handle {
         self.post(Request::Finish).await
     }
 
-    /// Tells when an operation changes: the receiver holds the revision that was published last.
-    pub fn revisions(&self, id: OperationId) -> watch::Receiver<u64> {
+    /// Tells when an operation changes: the receiver holds what was published last.
+    pub fn revisions(&self, id: OperationId) -> watch::Receiver<Published> {
         let mut revisions = self.revisions.lock().unwrap_or_else(PoisonError::into_inner);
         revisions.retain(|_, sender| sender.receiver_count() > 0);
-        revisions.entry(id).or_insert_with(|| watch::channel(0).0).subscribe()
+        revisions.entry(id).or_insert_with(|| watch::channel(Published::default()).0).subscribe()
     }
 
     async fn post(&self, request: Request) -> Result<(), Unavailable> {
@@ -200,7 +211,7 @@ pub struct Driver {
     store: Arc<dyn Store>,
     requests: mpsc::Receiver<Request>,
     agents: Gathering,
-    revisions: Arc<Mutex<HashMap<OperationId, watch::Sender<u64>>>>,
+    revisions: Revisions,
     stopping: watch::Sender<bool>,
     heartbeat_ms: u32,
     is_finishing: bool,
@@ -396,9 +407,9 @@ impl Driver {
     fn publish(&self, operations: &[OperationId]) {
         let revisions = self.revisions.lock().unwrap_or_else(PoisonError::into_inner);
         for id in operations {
-            let revision = self.core.operation_revision(*id);
-            if let Some((sender, revision)) = revisions.get(id).zip(revision) {
-                sender.send_replace(revision);
+            let changed = self.core.operation_revision(*id);
+            if let Some((sender, (revision, state))) = revisions.get(id).zip(changed) {
+                sender.send_replace(Published { revision, ended: state == OperationState::Ended });
             }
         }
     }

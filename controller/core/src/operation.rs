@@ -39,6 +39,8 @@ pub(crate) struct Operation {
     pub(crate) ended: Option<WallTime>,
     /// Its guests by host, as they are recorded.
     pub(crate) targets: Arc<[TargetHost]>,
+    /// Whether something may be recorded that changed how it stands: its history need not be read otherwise.
+    pub(crate) has_events: bool,
     /// Whether this process has ordered any of its tasks.
     pub(crate) has_ordered: bool,
     /// In the order of `targets`.
@@ -190,6 +192,7 @@ impl Operation {
             cancelled_by: None,
             ended: None,
             targets: Arc::clone(&started.hosts),
+            has_events: false,
             has_ordered: false,
             hosts,
             tasks,

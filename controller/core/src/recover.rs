@@ -48,6 +48,8 @@ impl Core {
         let deadline = now.mono.plus(remaining);
         let mut operation = self.build_operation(&row.started, now.mono, deadline, self.epoch << 32);
         operation.late_findings = row.late_findings;
+        // What an earlier process recorded of it is in the store alone.
+        operation.has_events = true;
         // Its guests were looked up in another process's fleet: each is looked up again.
         operation.planned_at = u64::MAX;
         for (index, until) in row.handed {

@@ -131,6 +131,7 @@ impl Core {
     ) {
         let Some(operation) = self.operations.get_mut(&id) else { return };
         operation.revision += 1;
+        operation.has_events = true;
         let standing = operation.standing.clone();
         let event = OperationEvent { at: now.wall, what, by: by.map(str::to_owned), why };
         self.record(Record::Steered { operation: id, event, standing });

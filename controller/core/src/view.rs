@@ -132,9 +132,9 @@ impl Core {
         self.operations.get(&id).map(|operation| self.view_of(operation))
     }
 
-    /// The operation's revision, if it is in memory.
-    pub fn operation_revision(&self, id: OperationId) -> Option<u64> {
-        self.operations.get(&id).map(|operation| operation.revision)
+    /// The operation's revision and state, if it is in memory.
+    pub fn operation_revision(&self, id: OperationId) -> Option<(u64, OperationState)> {
+        self.operations.get(&id).map(|operation| (operation.revision, operation.state))
     }
 
     /// Every operation in memory, oldest first.
@@ -191,6 +191,11 @@ impl Core {
                 String::new()
             },
         }
+    }
+
+    /// Whether anything is recorded that changed how the operation stands, or may be; `None` if it is not in memory.
+    pub fn has_events(&self, id: OperationId) -> Option<bool> {
+        self.operations.get(&id).map(|operation| operation.has_events)
     }
 
     /// The tasks that run for longest and those that took longest, the longest first, if the operation is in memory.

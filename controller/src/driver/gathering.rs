@@ -32,26 +32,20 @@ impl Gathering {
     /// `is_alone` tells whether there is no company to wait for. May be cancelled: what was received is kept.
     pub(super) async fn ready(&mut self, is_alone: impl Fn(&FromAgent) -> bool) -> bool {
         if self.first.is_none() {
-            self.wait().await;
-            if let Ok(first) = self.queue.try_recv() {
-                // Others had the time to come.
-                self.first = Some(first);
-                return true;
-            }
+            // Where something is there already, others had the time to come.
+            self.first = self.queue.try_recv().ok();
+        }
+        if self.first.is_none() {
             let Some(first) = self.queue.recv().await else { return false };
-            if !is_alone(&first) {
+            if self.until <= Instant::now() && !is_alone(&first) {
                 self.until = Instant::now() + GATHER;
             }
             self.first = Some(first);
         }
-        self.wait().await;
-        true
-    }
-
-    async fn wait(&self) {
         if self.until > Instant::now() {
             sleep_until(self.until).await;
         }
+        true
     }
 
     /// The next of what has come in.

@@ -3,18 +3,18 @@
 //! A watcher holds a revision, not a queue: however slow it is, the next message is the state as it is then.
 
 use super::{Error, page, present};
-use crate::driver::Handle;
+use crate::driver::{Handle, Published};
 use crate::store::{Store, TaskQuery};
 use curfew_proto::v1;
 use curfew_types::{OperationId, OperationState};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 /// Changes within this time go into one message: well under the 200 ms within which a watcher is to see them.
-pub(super) const COALESCE: Duration = Duration::from_millis(100);
+const COALESCE: Duration = Duration::from_millis(100);
 /// Most tasks that are read of the store at a time, about 400 bytes each where few people are logged on.
 const TASKS_AT_A_TIME: u32 = 2000;
 /// Messages that wait for a slow watcher.
@@ -22,6 +22,12 @@ const QUEUE: usize = 2;
 
 /// The stream of a watch.
 pub(super) type WatchStream = ReceiverStream<Result<v1::WatchOperationResponse, Status>>;
+
+/// After a change: waits for those that come soon after it, but not once the operation has ended.
+pub(super) async fn coalesce(changes: &mut watch::Receiver<Published>) {
+    // Whichever comes first; that nobody publishes any more shows at the next wait.
+    let _ = tokio::time::timeout(COALESCE, changes.wait_for(|published| published.ended)).await;
+}
 
 /// Starts a watch.
 pub(super) fn stream(
@@ -73,7 +79,7 @@ impl Watcher {
                 () = self.tx.closed() => return Ok(()),
                 () = self.handle.stopping() => return Err(crate::driver::Unavailable::Stopped.into()),
             }
-            tokio::time::sleep(COALESCE).await;
+            coalesce(&mut changes).await;
         }
     }
 
@@ -141,5 +147,32 @@ impl Watcher {
     async fn send_one(&self, operation: v1::Operation, tasks: Vec<v1::Task>) {
         // A watcher that is gone is noticed by `closed` at the next wait.
         let _ = self.tx.send(Ok(v1::WatchOperationResponse { operation: Some(operation), tasks })).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_wait_for_those_that_follow_but_the_end_is_told_at_once() {
+        let (tx, mut changes) = watch::channel(Published::default());
+        let told_after = async |changes: &mut watch::Receiver<Published>| {
+            let began = Instant::now();
+            coalesce(changes).await;
+            began.elapsed()
+        };
+        tx.send_replace(Published { revision: 1, ended: false });
+        assert_eq!(told_after(&mut changes).await, COALESCE);
+        let end = async {
+            tokio::time::sleep(COALESCE / 4).await;
+            tx.send_replace(Published { revision: 2, ended: false });
+            tokio::time::sleep(COALESCE / 4).await;
+            tx.send_replace(Published { revision: 3, ended: true });
+        };
+        let (elapsed, ()) = tokio::join!(told_after(&mut changes), end);
+        assert_eq!(elapsed, COALESCE / 2, "the end is told when it comes");
+        assert_eq!(told_after(&mut changes).await, Duration::ZERO, "it is over");
     }
 }

@@ -21,9 +21,11 @@ impl Operations {
 
     /// The same with its slowest tasks and what changed how it stands. While the store is away, what memory knows.
     pub(super) async fn find_whole(&self, id: OperationId) -> Result<v1::Operation, Error> {
-        let look = move |core: &mut Core, now: Now| Some((core.operation(id)?, core.slowest(now, id)?));
+        let look = move |core: &mut Core, now: Now| {
+            Some((core.operation(id)?, core.slowest(now, id)?, core.has_events(id)?))
+        };
         let live = self.handle.ask_safer(look).await?;
-        let Some((view, slowest)) = live.value else {
+        let Some((view, slowest, has_events)) = live.value else {
             let row = self.stored(id).await?;
             let slowest = self.stored_slowest(&row).await?;
             let events = self.store.events(id).await?;
@@ -31,14 +33,19 @@ impl Operations {
             return Ok(whole(operation, id, slowest, events.into_iter().map(present::event).collect()));
         };
         let operation = present::live_operation(view, live.recorded);
-        let events = match self.store.events(id).await {
+        let events = if has_events { self.events(id).await } else { Vec::new() };
+        Ok(whole(operation, id, slowest, events))
+    }
+
+    /// What changed how an operation stands; nothing while the store is away.
+    async fn events(&self, id: OperationId) -> Vec<v1::OperationEvent> {
+        match self.store.events(id).await {
             Ok(events) => events.into_iter().map(present::event).collect(),
             Err(error) => {
                 tracing::warn!(operation = %id, "its history is left out of an answer: {error}");
                 Vec::new()
             }
-        };
-        Ok(whole(operation, id, slowest, events))
+        }
     }
 
     async fn stored(&self, id: OperationId) -> Result<OperationSummary, Error> {
@@ -106,7 +113,7 @@ impl Operations {
             tokio::select! {
                 () = &mut over => return Ok(found),
                 () = self.handle.stopping() => return Err(crate::driver::Unavailable::Stopped.into()),
-                _ = changes.changed() => tokio::time::sleep(watch::COALESCE).await,
+                _ = changes.changed() => watch::coalesce(&mut changes).await,
             }
         }
     }
