@@ -8,7 +8,6 @@ use super::targets::pack_targets;
 use super::transaction::Transaction;
 use curfew_controller_core::record::{NO_WAVE, Started, TargetHost};
 use curfew_types::OperationId;
-use sqlx::SqliteConnection;
 
 static TARGETS: Rows = Rows::new("targets", &["operation", "chunk", "body"], "");
 
@@ -18,7 +17,7 @@ static TARGETS: Rows = Rows::new("targets", &["operation", "chunk", "body"], "")
 /// When there is one with its id, it stands as none does at its start, or its tasks are not numbered without gaps.
 pub(super) async fn insert(to: &mut Transaction<'_>, started: &Started) -> Result<()> {
     let id = started.id.number().cast_signed();
-    if exists(to.reading().await?, id).await? {
+    if to.finds("SELECT id FROM operations WHERE id = ?", id).await? {
         return Err(Fault::Refused(format!("{} is there already", started.id)));
     }
     let spec = serde_json::to_string(&started.spec)?;
@@ -102,14 +101,6 @@ async fn insert_targets(to: &mut Transaction<'_>, started: &Started) -> Result<(
             values.bind(id).bind(chunk).bind(body);
         })
         .await
-}
-
-async fn exists(connection: &mut SqliteConnection, id: i64) -> Result<bool> {
-    let known: Option<i64> = sqlx::query_scalar("SELECT id FROM operations WHERE id = ?")
-        .bind(id)
-        .fetch_optional(connection)
-        .await?;
-    Ok(known.is_some())
 }
 
 /// Writes what changes about the whole of an operation.
