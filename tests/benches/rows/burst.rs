@@ -27,25 +27,35 @@ pub(super) struct Round {
     pub(super) agents: f64,
 }
 
-/// Starts a logoff of every guest and waits until its last outcome is on disk; then asks whether all agree.
-pub(super) async fn log_off(fleet: &mut Fleet, client: &Client) -> anyhow::Result<Round> {
+/// Logs every guest off, so many times one after the other, and waits each time until the last outcome is on disk; then
+/// asks whether all agree. Returns what one time took.
+pub(super) async fn log_off(fleet: &mut Fleet, client: &Client, times: u32) -> anyhow::Result<Round> {
     fleet.log_on().await?;
     let (usage, agents) = (fleet.server.usage().await?, agents_cpu(fleet).await?);
-    let began = Instant::now();
-    let id = start(client, v1::OperationSpec::default()).await?;
-    let wait = v1::WaitOperationRequest { operation_id: id.clone(), timeout: None };
-    let ended = client.operations().wait_operation(wait).await?.into_inner().operation;
-    let wall = began.elapsed().as_secs_f64();
+    let (mut wall, mut done) = (Duration::ZERO, Vec::new());
+    for time in 0..times {
+        if time > 0 {
+            fleet.log_on().await?;
+        }
+        let began = Instant::now();
+        let id = start(client, v1::OperationSpec::default()).await?;
+        let wait = v1::WaitOperationRequest { operation_id: id.clone(), timeout: None };
+        let ended = client.operations().wait_operation(wait).await?.into_inner().operation;
+        wall += began.elapsed();
+        ensure!(
+            ended.is_some_and(|ended| ended.state() == v1::OperationState::Ended),
+            "the operation has not ended"
+        );
+        done.push((id, fleet.truth().await?));
+    }
     tokio::time::sleep(SETTLE).await;
     let cpu = fleet.server.usage().await?.cpu_since(usage);
     let agents = agents_cpu(fleet).await? - agents;
-    ensure!(
-        ended.is_some_and(|ended| ended.state() == v1::OperationState::Ended),
-        "the operation has not ended"
-    );
-    let truth = fleet.truth().await?;
-    agreement::check(client, &id, truth).await?;
-    Ok(Round { wall, cpu, agents })
+    for (id, truth) in done {
+        agreement::check(client, &id, truth).await?;
+    }
+    let times = f64::from(times);
+    Ok(Round { wall: wall.as_secs_f64() / times, cpu: cpu / times, agents: agents / times })
 }
 
 /// Starts an operation on every guest.
@@ -87,7 +97,7 @@ pub(super) async fn measure(size: Size, spread_ms: u32) -> anyhow::Result<Vec<Fi
     // The first round of each warms up what is only made once.
     for round in 0..=size.rounds {
         let of_floor = floor_round(&mut floor).await?;
-        let of_curfew = log_off(&mut curfew, &client).await?;
+        let of_curfew = log_off(&mut curfew, &client, 1).await?;
         tracing::info!(?of_floor, ?of_curfew, "round {round}");
         if round > 0 {
             floors.push(of_floor);

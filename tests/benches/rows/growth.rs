@@ -9,6 +9,9 @@ const GUESTS: u32 = 100;
 /// By how much operations grow from one size to the next, and how many sizes there are.
 const FACTOR: u32 = 10;
 const SIZES: u32 = 4;
+/// Least tasks in a round: small operations run one after the other until there are so many, so that what the controller
+/// uses meanwhile whatever it does, and being asked for it, is no part of what they cost.
+const LEAST_TASKS: u64 = 10_000;
 
 /// What operations of one size took.
 struct Grown {
@@ -68,9 +71,10 @@ async fn operations_of(scene: &Scene, hosts: u32, rounds: u32) -> anyhow::Result
     fleet.attach().await?;
     let client = fleet.client().await?;
     let tasks = u64::from(hosts) * u64::from(GUESTS);
+    let times = u32::try_from(LEAST_TASKS.div_ceil(tasks))?;
     let mut measured = Vec::new();
     for round in 0..=rounds {
-        let measured_round = burst::log_off(&mut fleet, &client).await?;
+        let measured_round = burst::log_off(&mut fleet, &client, times).await?;
         tracing::info!(tasks, ?measured_round, "round {round}");
         if round > 0 {
             measured.push(measured_round);
