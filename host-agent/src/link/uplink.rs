@@ -14,9 +14,9 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-/// Bytes of a message after which what is left goes in the next one: some fifteen findings. The controller's buffers grow
+/// Bytes of a message after which what is left goes in the next one: some twenty findings. The controller's buffers grow
 /// to more than twice a stream's largest message and stay so, and it has thousands of streams: eight kilobytes each do.
-pub(crate) const MESSAGE_BYTES: usize = 2560;
+pub(crate) const MESSAGE_BYTES: usize = 3584;
 /// Most inventory changes that wait; with more, the whole inventory says the same in fewer words.
 const CHANGES_MAX: usize = 16;
 
