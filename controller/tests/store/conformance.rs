@@ -151,6 +151,8 @@ pub(crate) async fn records_about_what_is_not_there_are_refused(place: &impl Pla
     let store = place.open().await;
     append(&store, &[start(&known)]).await;
     assert!(refusal(&store, &[start(&known)]).await.contains("is there already"));
+    let both = format!("{} or {} is there already", known.id, unknown.id);
+    assert!(refusal(&store, &[start(&unknown), start(&known)]).await.contains(&both));
     assert!(refusal(&store, &finish(&unknown, &[(3, succeeded())], BEGIN)).await.contains("is unknown"));
     let past = Record::Handed { operation: known.id, host: 0, tasks: vec![10], until: BEGIN };
     assert!(refusal(&store, &[past]).await.contains("has no task 10"));

@@ -2,6 +2,7 @@
 
 use super::body::BodyError;
 use crate::store::Error;
+use curfew_types::OperationId;
 
 /// Why something below the store did not work. Becomes an [`Error`] at the top, where it is known what was attempted.
 #[derive(Debug)]
@@ -31,6 +32,21 @@ impl Fault {
             Fault::Body(source) => Error::Corrupt { attempted, source: source.into() },
             Fault::Refused(why) => Error::Refused { attempted, why },
             Fault::Newer { found, known } => Error::Newer { found, known },
+        }
+    }
+}
+
+impl Fault {
+    /// The same, said of the operations that were planned in the transaction, where one of them is stored already.
+    pub(super) fn of_planned(self, planned: &[OperationId]) -> Fault {
+        match &self {
+            Fault::Sql(sqlx::Error::Database(error))
+                if error.is_unique_violation() && error.message().contains("operations.id") =>
+            {
+                let planned: Vec<String> = planned.iter().map(OperationId::to_string).collect();
+                Fault::Refused(format!("{} is there already", planned.join(" or ")))
+            }
+            _ => self,
         }
     }
 }

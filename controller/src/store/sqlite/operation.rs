@@ -14,12 +14,10 @@ static TARGETS: Rows = Rows::new("targets", &["operation", "chunk", "body"], "")
 /// Writes an operation that starts.
 ///
 /// # Errors
-/// When there is one with its id, it stands as none does at its start, or its tasks are not numbered without gaps.
+/// When it stands as none does at its start, or its tasks are not numbered without gaps. That there is one with its id is
+/// found by the database, when the transaction runs.
 pub(super) async fn insert(to: &mut Transaction<'_>, started: &Started) -> Result<()> {
     let id = started.id.number().cast_signed();
-    if to.finds("SELECT id FROM operations WHERE id = ?", id).await? {
-        return Err(Fault::Refused(format!("{} is there already", started.id)));
-    }
     let spec = serde_json::to_string(&started.spec)?;
     to.add(
         "INSERT INTO operations (id, state, requester, request_id, created_at, deadline_at, digest, task_count, \

@@ -3,7 +3,6 @@
 
 use super::fault::Result;
 use sqlx::error::BoxDynError;
-use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments as _, AssertSqlSafe, Encode, Executor as _, Sqlite, SqliteConnection, Type};
 
@@ -62,42 +61,21 @@ impl<'c> Transaction<'c> {
         Ok(self.connection)
     }
 
-    /// Whether a query finds a row, in what is stored and what this transaction has written so far. Runs what waits with
-    /// it.
-    ///
-    /// # Errors
-    /// When the database refuses what waited.
-    pub(super) async fn finds(&mut self, query: &str, key: i64) -> Result<bool> {
-        self.add(query).bind(key);
-        let found = match self.take()? {
-            Some(script) => self.connection.fetch_optional(script).await?,
-            None => None,
-        };
-        Ok(found.is_some())
-    }
-
     /// Runs what waits, so that the texts of scripts stay few: each stays prepared.
     ///
     /// # Errors
     /// When the database refuses one of the statements.
     pub(super) async fn run(&mut self) -> Result<()> {
-        if let Some(script) = self.take()? {
-            self.connection.execute(script).await?;
-        }
-        Ok(())
-    }
-
-    /// What waits, if anything does.
-    fn take(&mut self) -> Result<Option<Query<'static, Sqlite, SqliteArguments>>> {
         if self.script.is_empty() {
-            return Ok(None);
+            return Ok(());
         }
         let script = AssertSqlSafe(std::mem::take(&mut self.script));
         let Values { arguments, error } = std::mem::take(&mut self.values);
-        match error {
-            Some(error) => Err(sqlx::Error::Encode(error).into()),
-            None => Ok(Some(sqlx::query_with(script, arguments))),
+        if let Some(error) = error {
+            return Err(sqlx::Error::Encode(error).into());
         }
+        self.connection.execute(sqlx::query_with(script, arguments)).await?;
+        Ok(())
     }
 
     /// Runs what waits and makes all of it durable.
@@ -156,20 +134,6 @@ mod tests {
         transaction.commit().await.expect("a commit");
         let words = ["first", "two", "three"].map(str::to_owned);
         assert_eq!(stored(&mut connection).await, (1..).zip(words).collect::<Vec<_>>());
-    }
-
-    #[tokio::test]
-    async fn a_query_finds_what_waits_to_be_written_too() {
-        let mut connection = table().await;
-        let mut transaction = Transaction::on(&mut connection);
-        let query = "SELECT place FROM words WHERE place = ?";
-        assert!(!transaction.finds(query, 1).await.expect("an answer"));
-        add(&mut transaction, 1, "one");
-        add(&mut transaction, 2, "two");
-        assert!(transaction.finds(query, 1).await.expect("an answer"));
-        assert!(!transaction.finds(query, 3).await.expect("an answer"));
-        transaction.commit().await.expect("a commit");
-        assert_eq!(stored(&mut connection).await.len(), 2);
     }
 
     #[tokio::test]

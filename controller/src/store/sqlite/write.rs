@@ -80,11 +80,11 @@ impl Writer {
             Err(error) => {
                 // SQLite may have rolled back by itself. Closing ends the transaction in every case.
                 connection.close().await.ok();
-                for operation in planned {
-                    self.live.remove(&operation);
+                for operation in &planned {
+                    self.live.remove(operation);
                 }
                 self.marks = None;
-                Err(error)
+                Err(error.of_planned(&planned))
             }
         }
     }
