@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 pub(crate) const SPARE_FILES: u64 = 1_000;
 /// Agents in one process: each has a connection and a ledger, and common limits allow 20,000 open files.
 const AGENTS_PER_PROCESS: u32 = 5_000;
-/// How often it is looked whether all agents are attached.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How often it is looked whether all agents are attached: each look walks over all hosts, which is no part of the storm.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Far longer than 10,000 handshakes take.
 const ATTACH_WITHIN: Duration = Duration::from_secs(120);
 
