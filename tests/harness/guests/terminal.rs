@@ -1,6 +1,7 @@
 //! A person at a real terminal: an ssh login whose screen a test reads and whose keyboard it types on; and the attempt
 //! of one to log in, as it looks from outside.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -13,6 +14,8 @@ use super::wait::until;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What a program of the harness' own writes, to find out whether a terminal takes anything.
 const PROBE: &str = "printf . | dd of=\"/dev/$1\" oflag=nonblock,noctty conv=nocreat,notrunc 2>/dev/null";
+/// How much the processes with this title have read.
+const CARRIED: &str = "for pid in $(pgrep -f \"^$1\"); do grep ^rchar: \"/proc/$pid/io\" || exit; done";
 
 /// An interactive ssh login with a terminal of its own, which lasts until it is ended or the guest is stopped.
 pub struct Terminal<'a, G: Guest> {
@@ -104,7 +107,17 @@ impl<'a, G: Guest> Terminal<'a, G> {
         self.type_in("yes\r").await?;
         self.shows("y\r\ny\r\n", PATIENCE).await?;
         self.guest.exec(&["systemctl", "kill", "--signal=STOP", &unit(&self.tag)]).await?.success()?;
-        self.takes_nothing().await
+        // While the connection still takes output, the terminal is full for moments only.
+        let carried_before = RefCell::new(String::new());
+        until(&format!("the connection of {} to be full", self.tag), PATIENCE, || async {
+            self.look_whether_full().await?;
+            let carried = self.carried().await?;
+            ensure!(!carried.is_empty(), "no ssh server has it");
+            let before = carried_before.replace(carried.clone());
+            ensure!(carried == before, "it still carries output");
+            Ok(())
+        })
+        .await
     }
 
     /// Makes the terminal look as if nobody had typed on it since then, in words that `date` understands.
@@ -118,24 +131,36 @@ impl<'a, G: Guest> Terminal<'a, G> {
     }
 
     async fn takes_nothing(&self) -> anyhow::Result<()> {
+        let what = format!("the terminal of {} to take nothing", self.tag);
+        until(&what, PATIENCE, || self.look_whether_full()).await
+    }
+
+    async fn look_whether_full(&self) -> anyhow::Result<()> {
         let device = self.device().await?;
-        until(&format!("the terminal of {} to take nothing", self.tag), PATIENCE, || async {
-            let probe = self.guest.exec(&["sh", "-c", PROBE, "sh", &device]).await?;
-            ensure!(probe.code != 0, "it takes output");
-            Ok(())
-        })
-        .await
+        let probe = self.guest.exec(&["sh", "-c", PROBE, "sh", &device]).await?;
+        ensure!(probe.code != 0, "it takes output");
+        Ok(())
+    }
+
+    /// What the login's ssh server has read so far, of the terminal too.
+    async fn carried(&self) -> anyhow::Result<String> {
+        let server = format!("sshd.*: {}@pts/", self.user());
+        self.guest.exec(&["sh", "-c", CARRIED, "sh", &server]).await?.success()
     }
 
     /// Its name below `/dev`, from the shell that runs at it: logind does not always know.
     async fn device(&self) -> anyhow::Result<String> {
-        let user = self.tag.split_once('-').map_or(self.tag.as_str(), |(user, _)| user);
-        let listed = self.guest.exec(&["ps", "-ww", "-o", "tty=,cgroup=", "-U", user]).await?.success()?;
+        let list = ["ps", "-ww", "-o", "tty=,cgroup=", "-U", self.user()];
+        let listed = self.guest.exec(&list).await?.success()?;
         let scope = format!("/session-{}.scope", self.session);
         let of_session = listed.lines().filter(|line| line.contains(&scope));
         let mut devices = of_session.filter_map(|line| line.split_whitespace().next());
         let device = devices.find(|device| device.starts_with("pts/"));
         device.map(str::to_owned).with_context(|| format!("no terminal of {} in {listed:?}", self.tag))
+    }
+
+    fn user(&self) -> &str {
+        self.tag.split_once('-').map_or(self.tag.as_str(), |(user, _)| user)
     }
 
     fn file(&self, suffix: &str) -> String {
