@@ -272,7 +272,7 @@ impl Driver {
                 true = self.agents.ready(|input| is_alone(&self.core, input)), if open => {}
                 () = tokio::time::sleep(wake) => {}
             }
-            self.agents.turn_begins();
+            self.agents.turn_begins(self.core.under_way());
             for _ in 0..TURN_MAX {
                 if let Ok(request) = self.requests.try_recv() {
                     self.take_request(request, &mut replies);

@@ -2,6 +2,7 @@
 
 use crate::action::{Action, Frame};
 use crate::approve::ApprovalRule;
+use crate::busy::Busy;
 use crate::event::Event;
 use crate::fleet::Fleet;
 use crate::operation::Operation;
@@ -82,8 +83,8 @@ pub struct Core {
     pub(crate) epoch: u64,
     pub(crate) fleet: Fleet,
     pub(crate) operations: BTreeMap<OperationId, Operation>,
-    /// The task that has a guest between ordered and done.
-    pub(crate) busy: HashMap<GuestId, TaskId>,
+    /// See [`Core::holder`].
+    pub(crate) busy: Busy,
     /// Tasks that wait for a guest that another task has.
     pub(crate) awaiting: HashMap<GuestId, VecDeque<TaskId>>,
     pub(crate) timers: Timers,
@@ -116,7 +117,7 @@ impl Core {
             epoch,
             fleet,
             operations: BTreeMap::new(),
-            busy: HashMap::new(),
+            busy: Busy::default(),
             awaiting: HashMap::new(),
             timers: Timers::default(),
             clock,
@@ -159,9 +160,17 @@ impl Core {
         (!self.store_away).then_some((at, timer.why()))
     }
 
-    /// How many guests have a task between ordered and done.
+    /// How many tasks are between ordered and done.
     pub fn under_way(&self) -> usize {
-        self.busy.len()
+        let under_way = self.operations.values().map(|operation| operation.under_way());
+        usize::try_from(under_way.sum::<u64>()).unwrap_or(usize::MAX)
+    }
+
+    /// The task that has a guest: it is between ordered and done, and there is one at a time.
+    pub(crate) fn holder(&self, guest: &GuestId) -> Option<TaskId> {
+        let id = self.busy.last(guest)?;
+        let task = self.operations.get(&id.operation)?.task(id.index)?;
+        (task.handed && task.stage != Stage::Done).then_some(id)
     }
 
     /// The epoch that every order carries.
@@ -213,15 +222,16 @@ impl Core {
         let Some(entry) = operation.task(task.index).filter(|entry| entry.stage != Stage::Done) else {
             return;
         };
-        let (guest, host) = (operation.target(task.index).id.clone(), entry.host);
+        let (host, had_guest) = (entry.host, entry.handed);
+        let awaited = had_guest && !self.awaiting.is_empty();
+        let awaited = awaited.then(|| operation.target(task.index).id.clone());
         self.finished.entry((task.operation, host)).or_default().push((task.index, Arc::clone(&verdict)));
         operation.update(task.index, |entry| {
             entry.stage = Stage::Done;
             entry.verdict = Some(verdict);
         });
         self.touch(task.operation);
-        if self.busy.get(&guest) == Some(&task) {
-            self.busy.remove(&guest);
+        if let Some(guest) = awaited {
             self.wake_waiting(&guest);
         }
     }

@@ -17,10 +17,16 @@ use std::collections::{BTreeMap, VecDeque};
 /// moment): delivery, the ledger's disk, and the last look.
 const ORDER_SLACK_MS: u64 = 10_000;
 
-/// After how long an order or a cancel that was not confirmed is said again on a live stream.
+/// After how long an order or a cancel that was not confirmed is said again on a live stream, if the agent has said
+/// something since: it has heard it and did not take it.
 pub(crate) const REPEAT_MS: u64 = 5_000;
 
-/// Which part of a slice the first one of an operation is.
+/// After how long the same is said again to an agent that has said nothing since. A stream loses nothing and keeps order, so
+/// that agent has not come to it yet; saying it again would give one that is behind, and a controller that has thousands of
+/// those, only more to do.
+pub(crate) const REPEAT_UNHEARD_MS: u64 = 30_000;
+
+/// Which part of a slice the first one of an operation is that takes several.
 const FIRST_SLICE: u32 = 8;
 
 impl Core {
@@ -81,11 +87,14 @@ impl Core {
         }
     }
 
-    /// How many tasks may start in this turn. They are fewer at first: the first orders wait for the whole slice.
+    /// How many tasks may start in this turn. Of a large operation they are fewer at first: the first orders wait for the
+    /// whole slice. A small one starts in one turn, and so with one commit.
     fn slice_of(&self, id: OperationId) -> u32 {
         let slice = self.settings.start_at_a_time;
-        let is_first = self.operations.get(&id).is_some_and(|operation| !operation.has_ordered);
-        if is_first { (slice / FIRST_SLICE).max(1) } else { slice }
+        let begins_large =
+            |operation: &Operation| !operation.has_ordered && operation.tasks.len() > slice as usize;
+        let is_first_of_many = self.operations.get(&id).is_some_and(begins_large);
+        if is_first_of_many { (slice / FIRST_SLICE).max(1) } else { slice }
     }
 
     /// Whether neither a limit nor a budget has to be looked at between two tasks.
@@ -128,10 +137,10 @@ impl Core {
     /// Makes the guest this task's own. Otherwise the task waits for another one, or ends here.
     fn take_guest(&mut self, id: OperationId, place: u32, index: u32) -> bool {
         let task = TaskId { operation: id, index };
-        let Some(operation) = self.operations.get_mut(&id) else { return false };
+        let Some(operation) = self.operations.get(&id) else { return false };
         let guest = operation.target(index).id.clone();
         let host = &operation.hosts[place as usize].name;
-        if self.busy.get(&guest).is_some_and(|other| *other != task) {
+        if self.holder(&guest).is_some_and(|other| other != task) {
             self.awaiting.entry(guest).or_default().push_back(task);
             return false;
         }
@@ -157,11 +166,13 @@ impl Core {
             self.finish(task, Verdict::new(Outcome::Refused, code, reason, why));
             return false;
         }
-        self.busy.insert(guest, task);
-        operation.update(index, |task| {
-            task.stage = Stage::Ordered;
-            task.handed = true;
-        });
+        self.busy.take(&guest, task);
+        if let Some(operation) = self.operations.get_mut(&id) {
+            operation.update(index, |task| {
+                task.stage = Stage::Ordered;
+                task.handed = true;
+            });
+        }
         true
     }
 
@@ -237,8 +248,18 @@ impl Core {
 
     /// The moment to say unconfirmed things again may have come; a timer of an earlier attachment does nothing.
     pub(crate) fn repeat_due(&mut self, now: Now, id: OperationId, place: u32) {
-        let Some(operation) = self.operations.get(&id) else { return };
-        if operation.hosts[place as usize].repeat_at.is_some_and(|at| at <= now.mono) {
+        let Some(operation) = self.operations.get_mut(&id) else { return };
+        let host = &mut operation.hosts[place as usize];
+        if host.repeat_at.is_none_or(|at| at > now.mono) {
+            return;
+        }
+        let latest = host.said_at.plus(REPEAT_UNHEARD_MS);
+        let is_unheard = self.fleet.hosts.get(&host.name).is_some_and(|entry| entry.heard < host.said_at);
+        if is_unheard && now.mono < latest {
+            let at = now.mono.plus(REPEAT_MS).min(latest);
+            host.repeat_at = Some(at);
+            self.timers.set(at, Timer::Repeat { operation: id, host: place });
+        } else {
             self.say_again(now, id, place);
         }
     }
@@ -269,6 +290,7 @@ impl Core {
         let host = &mut operation.hosts[place as usize];
         if self.fleet.is_connected(&host.name) && host.repeat_at.is_none() {
             let at = now.mono.plus(REPEAT_MS);
+            host.said_at = now.mono;
             host.repeat_at = Some(at);
             self.timers.set(at, Timer::Repeat { operation: id, host: place });
         }

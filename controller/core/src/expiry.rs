@@ -115,6 +115,7 @@ impl Core {
     fn forget(&mut self, id: OperationId) {
         if self.operations.get(&id).is_some_and(|operation| operation.state == OperationState::Ended) {
             self.operations.remove(&id);
+            self.busy.forget(id);
         }
     }
 }

@@ -49,6 +49,8 @@ pub(crate) struct Host {
     pub(crate) ledger: Option<LedgerMark>,
     pub(crate) acknowledged: u64,
     pub(crate) seen: Option<WallTime>,
+    /// When its agent attached or reported last.
+    pub(crate) heard: curfew_types::Mono,
     pub(crate) version: String,
     pub(crate) inventory_digest: u64,
     /// The safeguards in force there, as its agent said last.
@@ -114,6 +116,7 @@ impl Host {
             away_since,
             ledger: None,
             acknowledged: 0,
+            heard: away_since,
             seen: None,
             version: String::new(),
             inventory_digest: 0,

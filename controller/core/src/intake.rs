@@ -16,6 +16,7 @@ impl Core {
         let Some(host) = self.fleet.hosts.get_mut(name).filter(|host| host.session == Some(session)) else {
             return;
         };
+        host.heard = now.mono;
         let before = host.acknowledged;
         if let Some(known) = &mut host.ledger {
             known.counter = known.counter.max(report.ledger.counter);
@@ -77,7 +78,9 @@ impl Core {
             // Only a store older than its agents comes here: the task is under way, whatever this store remembers.
             // From now on it is remembered, and waited for no longer than if this controller had ordered it.
             let (guest, place) = (operation.target(id.index).id.clone(), task.host);
-            self.busy.entry(guest).or_insert(id);
+            if self.holder(&guest).is_none() {
+                self.busy.take(&guest, id);
+            }
             self.mark_handed(now, id.operation, place, vec![id.index]);
         }
         let Some(operation) = self.operations.get_mut(&id.operation) else { return };

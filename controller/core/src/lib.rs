@@ -9,6 +9,7 @@
 pub mod action;
 mod approve;
 mod budgets;
+mod busy;
 mod cancel;
 mod change_log;
 mod core;

@@ -68,6 +68,7 @@ impl Core {
         host.session = Some(session);
         host.is_welcomed = true;
         host.seen = Some(now.wall);
+        host.heard = now.mono;
         host.version = version.into();
         host.safeguards = hello.safeguards;
         let known = hello.capabilities.iter().take(CAPABILITIES_MAX).cloned();

@@ -4,7 +4,7 @@
 
 use crate::core::Core;
 use crate::operation::Recall;
-use curfew_types::{GuestId, HostName, Now, Outcome, Reason, Stage, StatusCode, TaskId, Verdict};
+use curfew_types::{GuestId, HostName, Now, Outcome, Reason, StatusCode, TaskId, Verdict};
 use std::sync::Arc;
 
 impl Core {
@@ -23,12 +23,12 @@ impl Core {
 
     /// The task that has a guest, if another host than its own runs the guest now and nobody has taken it back yet.
     fn moved_task(&self, guest: &GuestId) -> Option<TaskId> {
-        let id = self.busy.get(guest)?;
+        let id = self.holder(guest)?;
         let operation = self.operations.get(&id.operation)?;
         let task = operation.task(id.index)?;
-        let is_open = task.stage != Stage::Done && matches!(task.recall, Recall::No | Recall::Withdraw);
+        let is_open = matches!(task.recall, Recall::No | Recall::Withdraw);
         let host = &operation.hosts[task.host as usize].name;
-        (is_open && self.fleet.moved_to(guest, host).is_some()).then_some(*id)
+        (is_open && self.fleet.moved_to(guest, host).is_some()).then_some(id)
     }
 
     /// What an agent says of a guest that it no longer has, seen from the fleet: the guest is not gone, it has moved.

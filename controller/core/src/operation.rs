@@ -73,6 +73,8 @@ pub(crate) struct OperationHost {
     pub(crate) count: u32,
     /// When what it has not confirmed is said again; `None` while nothing is outstanding or it is away.
     pub(crate) repeat_at: Option<Mono>,
+    /// When the first of what is outstanding was said last.
+    pub(crate) said_at: Mono,
 }
 
 /// How far a wave has come.
@@ -140,6 +142,7 @@ impl Operation {
                 first: target.first,
                 count,
                 repeat_at: None,
+                said_at: since,
             });
             let lane_of = if started.spec.rollout.spread.is_empty() {
                 vec![lanes.add_plain_host(target.guests.len()); target.guests.len()]
@@ -281,6 +284,11 @@ impl Operation {
     /// Whether a task of it is this host's.
     pub(crate) fn is_on(&self, task: &Task, name: &HostName) -> bool {
         self.hosts.get(task.host as usize).is_some_and(|host| host.name == *name)
+    }
+
+    /// How many tasks are between ordered and done.
+    pub(crate) fn under_way(&self) -> u64 {
+        self.stages[Stage::Ordered as usize..].iter().sum()
     }
 
     /// Whether every task has its outcome.

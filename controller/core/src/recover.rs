@@ -74,7 +74,7 @@ impl Core {
         }
         for (index, task) in (0..).zip(&operation.tasks) {
             if task.handed && task.stage != Stage::Done {
-                self.busy.insert(operation.target(index).id.clone(), TaskId { operation: id, index });
+                self.busy.take(&operation.target(index).id, TaskId { operation: id, index });
                 self.timers.set(task.until, Timer::OrdersOver { operation: id, host: task.host });
             }
         }

@@ -27,7 +27,7 @@ impl Core {
     /// What a queued task waits for.
     pub(crate) fn task_waits_for(&self, operation: &Operation, index: u32, task: &Task) -> String {
         let own = TaskId { operation: operation.id, index };
-        if let Some(other) = self.busy.get(&operation.target(index).id).filter(|other| **other != own) {
+        if let Some(other) = self.holder(&operation.target(index).id).filter(|other| *other != own) {
             return format!("task {other} of the same guest");
         }
         let host = &operation.hosts[task.host as usize].name;

@@ -9,23 +9,30 @@ use tokio::time::{Instant, sleep_until};
 /// quiet moment waits for others that are due. No outcome waits longer than this for its turn, and what people ask for
 /// never waits.
 const GATHER: Duration = Duration::from_millis(20);
+/// The same while [`MANY`] guests have tasks: half as many commits, each of which touches most of what the next one will.
+const GATHER_MANY: Duration = Duration::from_millis(40);
+/// Far more than any turn brings, so that nobody can tell how long single ones waited.
+const MANY: usize = 5_000;
 
 /// The agents' queue, and when its next turn may begin.
 pub(super) struct Gathering {
     queue: mpsc::Receiver<FromAgent>,
     /// Received, and not taken yet.
     first: Option<FromAgent>,
+    /// How long it gathers, as of the last turn.
+    gather: Duration,
     until: Instant,
 }
 
 impl Gathering {
     pub(super) fn of(queue: mpsc::Receiver<FromAgent>) -> Gathering {
-        Gathering { queue, first: None, until: Instant::now() }
+        Gathering { queue, first: None, gather: GATHER, until: Instant::now() }
     }
 
-    /// A turn begins now: the next waits for company.
-    pub(super) fn turn_begins(&mut self) {
-        self.until = Instant::now() + GATHER;
+    /// A turn begins now, with tasks of so many guests under way: the next waits for company.
+    pub(super) fn turn_begins(&mut self, under_way: usize) {
+        self.gather = if under_way < MANY { GATHER } else { GATHER_MANY };
+        self.until = Instant::now() + self.gather;
     }
 
     /// Resolves when agents have brought something and it has waited for company; `false` when nothing comes any more.
@@ -38,7 +45,7 @@ impl Gathering {
         if self.first.is_none() {
             let Some(first) = self.queue.recv().await else { return false };
             if self.until <= Instant::now() && !is_alone(&first) {
-                self.until = Instant::now() + GATHER;
+                self.until = Instant::now() + self.gather;
             }
             self.first = Some(first);
         }
@@ -98,11 +105,23 @@ mod tests {
     async fn what_came_while_the_last_turn_was_young_waits_until_it_is_not() {
         let (tx, queue) = mpsc::channel(8);
         let mut gathering = Gathering::of(queue);
-        gathering.turn_begins();
+        gathering.turn_begins(1);
         tx.send(input(1)).await.expect("room");
         tokio::time::advance(GATHER / 4).await;
         assert_eq!(waited(&mut gathering, false).await, GATHER - GATHER / 4, "no longer than it takes");
         assert_eq!(session(gathering.take()), Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_thousands_of_guests_have_tasks_a_turn_waits_for_more_company() {
+        let (tx, queue) = mpsc::channel(8);
+        let mut gathering = Gathering::of(queue);
+        for (under_way, waits) in [(MANY, GATHER_MANY), (MANY - 1, GATHER)] {
+            gathering.turn_begins(under_way);
+            tx.send(input(1)).await.expect("room");
+            assert_eq!(waited(&mut gathering, false).await, waits);
+            assert_eq!(session(gathering.take()), Some(1));
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -111,7 +130,7 @@ mod tests {
         let mut gathering = Gathering::of(queue);
         tx.send(input(1)).await.expect("room");
         tx.send(input(2)).await.expect("room");
-        gathering.turn_begins();
+        gathering.turn_begins(1);
         for _ in 0..3 {
             let given_up = tokio::time::timeout(GATHER / 8, gathering.ready(|_| false)).await;
             assert!(given_up.is_err(), "its time has not come");

@@ -198,6 +198,8 @@ fn writing(file: &Path) -> SqliteConnectOptions {
         // Room for the pages of a large turn, in KiB, so that they reach the log once.
         .pragma("cache_size", "-32768")
         .pragma("wal_autocheckpoint", LOG_PAGES_MAX)
+        // What a statement of many rows would need to be taken back by itself is kept in memory, not in a file.
+        .pragma("temp_store", "MEMORY")
         // A log that grew during a backup shrinks again.
         .pragma("journal_size_limit", "67108864")
 }

@@ -143,6 +143,21 @@ fn an_order_that_was_not_accepted_is_said_again_and_an_accepted_one_is_not() {
 }
 
 #[test]
+fn an_agent_that_has_said_nothing_since_its_order_is_told_again_only_after_a_while() {
+    let mut bench = Bench::with(&[("h1", &["vm-1", "vm-2"])]);
+    bench.pass(1);
+    let operation = bench.start_all();
+    bench.pass(29_999);
+    assert!(bench.ordered().is_empty(), "it has not come to it yet");
+    bench.pass(1);
+    assert_eq!(bench.ordered(), ["vm-1", "vm-2"]);
+    bench.pass(1);
+    bench.progress(1, task(operation, 0), Stage::Accepted);
+    bench.pass(4_999);
+    assert_eq!(bench.ordered(), ["vm-2"], "it has heard it, and did not take all of it");
+}
+
+#[test]
 fn a_returning_agent_is_told_again_only_what_it_does_not_hold() {
     let mut bench = Bench::with(&[("h1", &["vm-1", "vm-2"])]);
     let operation = bench.start_all();
@@ -212,7 +227,7 @@ fn in_slices_of(tasks: u32, fleet: &[(&str, &[&str])]) -> Bench {
 #[test]
 fn a_large_operation_starts_in_slices_a_small_one_first_and_asks_to_be_woken_at_once_for_the_next() {
     let mut bench =
-        in_slices_of(16, &[("h1", &["vm-1", "vm-2"]), ("h2", &["vm-3", "vm-4"]), ("h3", &["vm-5"])]);
+        in_slices_of(4, &[("h1", &["vm-1", "vm-2"]), ("h2", &["vm-3", "vm-4"]), ("h3", &["vm-5"])]);
     bench.start_all();
     assert_eq!(bench.ordered(), ["vm-1", "vm-2"]);
     let wake = bench.core.poll_timeout().map(|(at, _)| at);
@@ -225,13 +240,20 @@ fn a_large_operation_starts_in_slices_a_small_one_first_and_asks_to_be_woken_at_
 
 #[test]
 fn slices_are_cut_between_tasks_where_limits_are_looked_at() {
-    let mut bench = in_slices_of(16, &[("h1", &["vm-1", "vm-2", "vm-3"]), ("h2", &["vm-4"])]);
+    let mut bench = in_slices_of(3, &[("h1", &["vm-1", "vm-2", "vm-3"]), ("h2", &["vm-4"])]);
     bench.start(windowed(4));
-    assert_eq!(bench.ordered().len(), 2);
+    assert_eq!(bench.ordered().len(), 1);
     bench.pass(0);
-    assert_eq!(bench.ordered().len(), 2);
+    assert_eq!(bench.ordered().len(), 3);
     bench.pass(0);
     assert!(bench.ordered().is_empty());
+}
+
+#[test]
+fn an_operation_that_fits_into_one_slice_starts_in_one_turn() {
+    let mut bench = in_slices_of(4, &[("h1", &["vm-1", "vm-2"]), ("h2", &["vm-3", "vm-4"])]);
+    bench.start_all();
+    assert_eq!(bench.ordered(), ["vm-1", "vm-2", "vm-3", "vm-4"]);
 }
 
 #[test]
