@@ -46,6 +46,8 @@ pub(crate) enum Input {
         epoch: u64,
         /// The last finding that it has stored.
         acknowledged: u64,
+        /// It is sent the whole inventory, which is not the one it knew when it read the hello.
+        whole_inventory: bool,
         /// The way up.
         uplink: Arc<Uplink>,
     },
@@ -187,8 +189,11 @@ impl Driver {
         for input in inputs.drain(..) {
             match input {
                 Input::Greet(hello_tx) => self.greeters.push(hello_tx),
-                Input::Welcomed { epoch, acknowledged, uplink } => {
+                Input::Welcomed { epoch, acknowledged, whole_inventory, uplink } => {
                     self.uplink = Some(uplink);
+                    if whole_inventory {
+                        self.core.tell_drains_again();
+                    }
                     self.core.handle(now, Event::Welcomed { epoch, acknowledged });
                 }
                 Input::Happened(event) => {
@@ -229,6 +234,7 @@ impl Driver {
         for hello_tx in std::mem::take(&mut self.greeters) {
             let capabilities = CAPABILITIES.iter().map(|name| (*name).to_owned()).collect();
             let hello = self.core.hello(capabilities, self.inventory.digest());
+            self.core.said_hello();
             // A link that went away has no use for it.
             hello_tx.send(Box::new(hello)).ok();
         }

@@ -95,13 +95,15 @@ impl Inventory {
     }
 
     /// From now on this stream hears of changes. It hears of the whole inventory at once if `send_all` says so, or
-    /// if the inventory is not the one whose digest the stream's hello told.
-    pub(crate) fn attach(&self, uplink: &Arc<Uplink>, told_digest: u64, send_all: bool) {
+    /// if the inventory is not the one whose digest the stream's hello told. Returns whether it does.
+    pub(crate) fn attach(&self, uplink: &Arc<Uplink>, told_digest: u64, send_all: bool) -> bool {
         let mut state = self.state();
-        if send_all || state.book.digest() != told_digest {
+        let hears_all = send_all || state.book.digest() != told_digest;
+        if hears_all {
             uplink.replace_inventory(whole(&state.book));
         }
         state.uplink = Some(Arc::clone(uplink));
+        hears_all
     }
 
     /// Sends the whole inventory to the stream that hears of changes.

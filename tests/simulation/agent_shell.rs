@@ -115,6 +115,7 @@ impl World {
         };
         let capabilities = CAPABILITIES.iter().map(|name| (*name).to_owned()).collect();
         let hello = agent.core.hello(capabilities, digest(&guests));
+        agent.core.said_hello();
         let in_force = hello.safeguards;
         let stream = self.network.open(host, process, controller);
         agent.stream = Some(stream);
@@ -158,8 +159,12 @@ impl World {
             }
             Down::Welcome(welcome) => {
                 self.hosts[host].unjudged = false;
+                let has_changes = self.inventory_of(host) != self.hosts[host].told;
                 if let Some(agent) = self.hosts[host].process.as_mut() {
                     agent.welcomed = true;
+                    if welcome.send_inventory || has_changes {
+                        agent.core.tell_drains_again();
+                    }
                 }
                 if welcome.send_inventory {
                     self.send_inventory(host);

@@ -77,6 +77,10 @@ impl Core {
         let send_inventory = host.inventory_digest != hello.inventory_digest || host.inventory_digest == 0;
         self.record(Record::HostSeen { host: name.clone(), at: now.wall, version: version.into() });
         self.record(Record::LedgerSeen { host: name.clone(), ledger: hello.ledger, acknowledged });
+        // Otherwise whose its guests are shows only in the inventory, after which it tells them again.
+        if !send_inventory {
+            self.take_drains(name, hello.drains.clone());
+        }
         if lost {
             self.give_up_on_lost_ledger(name);
         }

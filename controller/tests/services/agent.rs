@@ -157,6 +157,7 @@ fn hello(host: &str, state: &Mutex<State>) -> wire::Hello {
         first_pending_sequence: state.acknowledged + 1,
         inventory_digest: 0,
         safeguards: state.confirmed,
+        drains: Vec::new(),
     };
     wire::Hello::new(hello, host, "test")
 }

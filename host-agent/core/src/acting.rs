@@ -21,6 +21,9 @@ pub struct Target {
     /// How often it was asked to end.
     #[serde(skip)]
     pub asked: u32,
+    /// The platform said that it ended when it was asked last: nobody need wait before looking.
+    #[serde(skip)]
+    pub said_over: bool,
     /// It was killed, or may have been.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forced: bool,
@@ -96,6 +99,7 @@ impl Target {
             notices: 0,
             unnoticed: String::new(),
             asked: 0,
+            said_over: false,
             forced: false,
             gone: false,
             held_by: String::new(),

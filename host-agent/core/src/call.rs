@@ -64,6 +64,8 @@ pub enum EndMode {
 pub enum EndReply {
     /// The request was made.
     Asked,
+    /// The request was made, and the platform says that it is over already: worth a look at once, which is what counts.
+    Ended,
     /// The session was gone already; that is a success, not an error.
     Gone,
     /// The id belongs to another session now, or the guest has rebooted: nothing was done.

@@ -257,7 +257,21 @@ impl Core {
             first_pending_sequence: self.outbox.first_pending(),
             inventory_digest,
             safeguards: self.guarding.in_force,
+            drains: self.drains.shown(),
         }
+    }
+
+    /// The [`Core::hello`] of this moment is on its way: what it tells needs no report.
+    pub fn said_hello(&mut self) {
+        self.telling.forget_all_progress();
+        self.drains.untold = false;
+        self.drains.told_in_hello = true;
+    }
+
+    /// The controller cannot have understood what the hello tells of guests that it does not know to be here: it is told
+    /// again with the welcome.
+    pub fn tell_drains_again(&mut self) {
+        self.drains.told_in_hello = false;
     }
 
     /// From now on new orders are refused; what runs goes on.

@@ -76,6 +76,8 @@ pub(crate) struct Drains {
     guests: BTreeMap<GuestId, GuestDrains>,
     /// A report has to say them; empties with the next one.
     pub(crate) untold: bool,
+    /// The hello of the stream that is about to begin has told them as they were then; empties with its welcome.
+    pub(crate) told_in_hello: bool,
     /// Until then what the process before this one told a guest may still be carried out there.
     strays_until: Mono,
 }

@@ -165,6 +165,7 @@ pub enum Entry {
         /// When, for forgetting it one day.
         at: WallTime,
         /// The guest will be looked at again, since the outcome leaves a question open.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         follow_up: bool,
     },
     /// A finding beside an outcome: late news, or an outcome said again because the controller asked again.

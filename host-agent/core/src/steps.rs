@@ -11,8 +11,13 @@ use curfew_types::{Mismatch, Mono, Now, Session, SessionKey, StatusCode, TaskId}
 
 /// First pause before looking again: container guests end a session in 20 to 100 ms.
 const FIRST_PAUSE_MS: u64 = 30;
+/// Rounds of asking after which the first look does not come any later: its pause is the longest one by then.
+const ROUNDS_APART_MAX: u32 = 4;
 /// Longest pause between two looks while sessions are going.
 const LOOK_PAUSE_MAX_MS: u64 = 2_000;
+/// The same while no controller hears what is seen: nobody waits for it, and one that comes back has to take in thousands of
+/// agents first, some of which may share a machine with it.
+const LOOK_PAUSE_UNHEARD_MS: u64 = 5_000;
 /// A look that fails this close to the end of the task's time was cut short by it: that says nothing
 /// of the guest, and what was seen before stands. The way back of the answer takes less.
 const CUT_SHORT_MS: u64 = 500;
@@ -29,7 +34,13 @@ const ADDITIONS_MAX: u32 = 5;
 impl Target {
     pub(crate) fn was_asked(&mut self, is_forced: bool) {
         self.asked += 1;
+        self.said_over = false;
         self.forced |= is_forced;
+    }
+
+    /// Whether looking at once can show all there is to see of it.
+    fn is_worth_a_look(&self) -> bool {
+        self.gone || self.said_over || (self.is_left_alone() && self.asked == 0)
     }
 }
 
@@ -109,8 +120,9 @@ impl Core {
         let nobody_was_asked =
             !acting.any_asked() && !acting.targets.iter().any(|target| target.gone || target.unmatched);
         run.phase = Phase::Verifying;
-        run.pause_ms = FIRST_PAUSE_MS;
-        run.next = now.mono.plus(FIRST_PAUSE_MS);
+        let is_over = acting.targets.iter().all(Target::is_worth_a_look);
+        run.pause_ms = if is_over { 0 } else { pause_after(acting) };
+        run.next = now.mono.plus(run.pause_ms);
         let hopeless = |error: &&Error| {
             matches!(error.code, StatusCode::AccessDenied | StatusCode::AdditionsFeatureNotAvail)
         };
@@ -129,6 +141,10 @@ impl Core {
         if let Some(target) = acting.targets.get_mut(turn) {
             match result {
                 Ok(EndReply::Asked) => target.was_asked(acting.forcing),
+                Ok(EndReply::Ended) => {
+                    target.was_asked(acting.forcing);
+                    target.said_over = true;
+                }
                 Ok(EndReply::Gone | EndReply::NotThatSession) => target.gone = true,
                 Ok(EndReply::NoLongerMatches) => {
                     target.unmatched = true;
@@ -295,6 +311,7 @@ impl Core {
     /// Targets are still there: they are asked again, killed, or looked at later.
     fn go_on(&mut self, now: Now, id: TaskId) {
         let ask_again_ms = self.settings.ask_again_ms;
+        let is_heard = self.telling.is_connected();
         let Some(run) = self.runs.get_mut(&id) else { return };
         let force_at = run.force_at();
         let begins_forcing = force_at.is_some_and(|at| now.mono >= at);
@@ -307,7 +324,10 @@ impl Core {
             run.phase = Phase::Ending { turn: 0 };
             run.next = now.mono;
         } else {
-            run.pause_ms = (run.pause_ms * 2).clamp(FIRST_PAUSE_MS, LOOK_PAUSE_MAX_MS);
+            run.pause_ms = match is_heard {
+                true => (run.pause_ms * 2).clamp(FIRST_PAUSE_MS, LOOK_PAUSE_MAX_MS),
+                false => LOOK_PAUSE_UNHEARD_MS,
+            };
             let next = now.mono.plus(run.pause_ms);
             run.next = force_at.map_or(next, |at| next.min(at));
         }
@@ -389,6 +409,13 @@ impl Core {
     fn until(&self, now: Mono, run: &Run) -> Mono {
         now.plus(self.settings.call_max_ms).min(run.deadline)
     }
+}
+
+/// The pause before the first look after a round of asking. What did not go the first time takes longer as a rule, unless
+/// it is killed.
+fn pause_after(acting: &Acting) -> u64 {
+    let earlier = if acting.forcing { 0 } else { acting.rounds.saturating_sub(1).min(ROUNDS_APART_MAX) };
+    (FIRST_PAUSE_MS << (2 * earlier)).min(LOOK_PAUSE_MAX_MS)
 }
 
 /// That sessions are killed, as the ledger has it: those that are left.

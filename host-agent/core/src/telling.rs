@@ -28,6 +28,11 @@ pub(crate) struct Telling {
 }
 
 impl Telling {
+    /// Whether a controller listens.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected
+    }
+
     /// Nobody listens any more.
     pub(crate) fn detach(&mut self) {
         self.connected = false;
@@ -38,6 +43,11 @@ impl Telling {
     /// A task has ended: its outcome says more.
     pub(crate) fn forget_progress(&mut self, id: TaskId) {
         self.progress.remove(&id);
+    }
+
+    /// Where every task stands has been told.
+    pub(crate) fn forget_all_progress(&mut self) {
+        self.progress.clear();
     }
 
     pub(crate) fn timeout(&self) -> Option<(Mono, &'static str)> {
@@ -126,9 +136,11 @@ impl Core {
         }
         self.handle_acknowledged(now, acknowledged);
         self.outbox.rewind();
-        // At once, also where there are none: this controller may show drains that are over by now.
-        self.drains.untold = true;
-        self.telling.by = Some(now.mono);
+        // Unless the hello has told them, also where there are none: this controller may show drains that are over by now.
+        self.drains.untold |= !std::mem::take(&mut self.drains.told_in_hello);
+        if self.drains.untold {
+            self.telling.by = Some(now.mono);
+        }
         self.telling.resend_at = (!self.outbox.is_empty()).then(|| now.mono.plus(RESEND_MS));
     }
 

@@ -102,7 +102,8 @@ async fn drive(provider: &Arc<Empty>, disk: &BadDisk) -> Driven {
     let inputs = (inputs_tx.clone(), inputs_rx);
     let driver = Driver::new(core, disk.ledger(dir.path()), inventory, inputs, stop_tx.subscribe());
     let uplink = Uplink::new(curfew_proto::agent::v1::Hello::default());
-    let welcomed = Input::Welcomed { epoch: 1, acknowledged: 0, uplink: Arc::clone(&uplink) };
+    let welcomed =
+        Input::Welcomed { epoch: 1, acknowledged: 0, whole_inventory: false, uplink: Arc::clone(&uplink) };
     inputs_tx.send(welcomed).await.unwrap();
     let order = Order {
         operation: OperationId::from_number(7).unwrap(),

@@ -122,10 +122,11 @@ impl Link {
             let why = format!("the controller wants version {version} of the protocol; upgrade the agent");
             return Err(Ended::Refused { why });
         }
-        self.inventory.attach(&uplink, told_digest, welcome.send_inventory);
+        let whole_inventory = self.inventory.attach(&uplink, told_digest, welcome.send_inventory);
         let welcomed = Input::Welcomed {
             epoch: welcome.epoch,
             acknowledged: welcome.acknowledged_sequence,
+            whole_inventory,
             uplink: Arc::clone(&uplink),
         };
         self.inputs_tx.send(welcomed).await.map_err(|_| Ended::Stopped)?;

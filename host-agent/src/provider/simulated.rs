@@ -70,9 +70,9 @@ impl Simulated {
 
     /// Lets the guests start over: everybody who was logged on at first is so again, as of now.
     pub fn begin_anew(&self) {
-        let now_ms = self.now_ms();
-        let mut world = self.world();
-        *world = World::new(now_ms);
+        let mut world = World::new(self.now_ms());
+        world.materialise(&self.config);
+        *self.world() = world;
     }
 
     fn now_ms(&self) -> u64 {

@@ -126,6 +126,7 @@ impl wire::Hello {
             inventory_digest: hello.inventory_digest,
             first_pending_sequence: hello.first_pending_sequence,
             safeguards: Some(hello.safeguards.into()),
+            drains: (!hello.drains.is_empty()).then(|| super::drain::told(hello.drains)),
         }
     }
 }
@@ -142,6 +143,7 @@ impl TryFrom<wire::Hello> for Hello {
             first_pending_sequence: hello.first_pending_sequence,
             inventory_digest: hello.inventory_digest,
             safeguards: mark(hello.safeguards),
+            drains: hello.drains.map(super::drain::all).transpose()?.unwrap_or_default(),
         })
     }
 }
@@ -262,9 +264,7 @@ impl From<Report> for wire::Report {
             findings: report.findings.into_iter().map(Into::into).collect(),
             ledger: Some(report.ledger.into()),
             safeguards: Some(report.safeguards.into()),
-            drains: report
-                .drains
-                .map(|drains| wire::Drains { drains: drains.into_iter().map(Into::into).collect() }),
+            drains: report.drains.map(super::drain::told),
         }
     }
 }

@@ -72,10 +72,15 @@ impl TryFrom<v1::Drain> for Drain {
     }
 }
 
-/// All drains of a host.
+/// All drains of a host, to the wire.
+pub(super) fn told(drains: Vec<Drain>) -> wire::Drains {
+    wire::Drains { drains: drains.into_iter().map(Into::into).collect() }
+}
+
+/// All drains of a host, from the wire.
 pub(super) fn all(drains: wire::Drains) -> Result<Vec<Drain>, ConvertError> {
     if drains.drains.len() > DRAINS_MAX {
-        return Err(ConvertError::new("report.drains", format!("there are more than {DRAINS_MAX}")));
+        return Err(ConvertError::new("drains", format!("there are more than {DRAINS_MAX}")));
     }
     drains.drains.into_iter().map(TryInto::try_into).collect()
 }

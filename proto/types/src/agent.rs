@@ -77,6 +77,8 @@ pub struct Hello {
     pub inventory_digest: u64,
     /// The safeguards that are in force there: nothing it does any more goes against them.
     pub safeguards: SafeguardsMark,
+    /// All drains of its guests.
+    pub drains: Vec<Drain>,
 }
 
 /// One task within an order.

@@ -232,18 +232,25 @@ impl Reason {
 
 /// What was found and done about the sessions of one guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SessionCounts {
     /// Target sessions: those at the act moment, and those that were warned before and left by themselves.
+    #[serde(skip_serializing_if = "is_zero")]
     pub found: u32,
     /// Targets that are gone, whichever way.
+    #[serde(skip_serializing_if = "is_zero")]
     pub ended: u32,
     /// Targets that had to be killed.
+    #[serde(skip_serializing_if = "is_zero")]
     pub forced: u32,
     /// Targets that are still there.
+    #[serde(skip_serializing_if = "is_zero")]
     pub remaining: u32,
     /// Sessions left alone because a filter or a protection excludes them.
+    #[serde(skip_serializing_if = "is_zero")]
     pub excluded: u32,
     /// Sessions that began after the act moment, left alone.
+    #[serde(skip_serializing_if = "is_zero")]
     pub new: u32,
 }
 
@@ -290,7 +297,7 @@ pub struct SessionResult {
     /// What became of it.
     pub fate: SessionFate,
     /// How many notices were shown to it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub notices: u32,
     /// More in words: what holds a remaining one, why one was excluded, why it was shown no notice. May be empty; at
     /// most [`SESSION_WHY_MAX`] bytes.
@@ -370,6 +377,11 @@ pub fn truncate_at_char(text: &mut String, max: usize) {
         let end = (0..=max).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         text.truncate(end);
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 #[cfg(test)]

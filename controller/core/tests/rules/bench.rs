@@ -62,6 +62,7 @@ pub(crate) fn hello() -> Hello {
         first_pending_sequence: 1,
         inventory_digest: 1,
         safeguards: SafeguardsMark::default(),
+        drains: Vec::new(),
     }
 }
 

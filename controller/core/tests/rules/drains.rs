@@ -77,6 +77,26 @@ fn a_wish_goes_at_once_to_the_guests_host_only_and_leaves_no_record() {
 }
 
 #[test]
+fn a_hello_tells_the_drains_unless_the_inventory_has_to_be_sent_first() {
+    let drains = vec![by_hand("a", 5, DrainState::InForce)];
+    let mut bench = fleet(&[("h1", &["a"])]);
+    let known = Hello { drains: drains.clone(), ..able() };
+    bench.detach("h1", 1);
+    assert!(!bench.attach_with("h1", &known).expect("attaches").send_inventory);
+    assert_eq!(until(&bench, "a"), Some(WallTime(5)));
+    bench.detach("h1", 2);
+    let none = Hello { drains: Vec::new(), ..known.clone() };
+    bench.attach_with("h1", &none).expect("attaches");
+    assert_eq!(until(&bench, "a"), None, "none means that there are none");
+    bench.detach("h1", 3);
+    let changed = Hello { inventory_digest: 9, ..known };
+    assert!(bench.attach_with("h1", &changed).expect("attaches").send_inventory);
+    assert_eq!(until(&bench, "a"), None, "whose its guests are shows in the inventory");
+    tell(&mut bench, "h1", 4, drains);
+    assert_eq!(until(&bench, "a"), Some(WallTime(5)));
+}
+
+#[test]
 fn a_drain_is_answered_once_the_agent_tells_that_the_guest_refuses_logons() {
     let mut bench = fleet(&[("h1", &["a"])]);
     let asked = ask(&mut bench, "a").expect("asks");

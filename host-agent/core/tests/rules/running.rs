@@ -142,6 +142,52 @@ fn a_task_that_ends_within_a_turn_asks_nothing_more_of_its_guest() {
 }
 
 #[test]
+fn sessions_that_are_said_to_be_over_are_looked_at_at_once_and_gone_only_when_that_is_seen() {
+    let mut bench = Bench::acting(&["a", "b"]);
+    bench.ended(Ok(EndReply::Ended));
+    bench.ended(Ok(EndReply::Ended));
+    let asked = bench.ms;
+    bench.list(Ok(listing(&["b"])));
+    assert_eq!(bench.ms, asked, "it was looked at at once");
+    assert!(bench.findings().is_empty(), "b is still there, whatever was said");
+    bench.list(Ok(listing(&[])));
+    assert_eq!((bench.verdict().outcome, bench.verdict().sessions.ended), (Outcome::Succeeded, 2));
+}
+
+#[test]
+fn a_session_that_was_only_asked_is_given_a_moment_to_go() {
+    let mut bench = Bench::acting(&["a", "b"]);
+    bench.ended(Ok(EndReply::Ended));
+    bench.ended(Ok(EndReply::Asked));
+    assert!(bench.is_quiet_for(30));
+}
+
+#[test]
+fn after_later_rounds_of_asking_the_first_look_comes_later() {
+    let mut bench = Bench::acting(&["a"]);
+    let mut pauses = Vec::new();
+    for _ in 0..3 {
+        bench.ended(Ok(EndReply::Asked));
+        let asked = bench.ms;
+        bench.next_call();
+        pauses.push(bench.ms - asked);
+        while matches!(bench.next_call().request, Request::List(_)) {
+            bench.list(Ok(listing(&["a"])));
+        }
+    }
+    assert_eq!(pauses, [30, 120, 480]);
+}
+
+#[test]
+fn while_no_controller_listens_guests_are_looked_at_less_often() {
+    let mut bench = Bench::asked(&["a"]);
+    bench.handle(Event::Disconnected);
+    bench.list(Ok(listing(&["a"])));
+    assert!(bench.is_quiet_for(5_000));
+    assert!(matches!(bench.next_call().request, Request::List(_)), "but they are");
+}
+
+#[test]
 fn a_guest_that_is_not_available_yet_is_retried_and_refused_only_when_time_is_over() {
     let mut bench = Bench::new();
     bench.order(order(&["vm-1"]));

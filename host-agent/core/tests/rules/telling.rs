@@ -63,12 +63,54 @@ fn that_safeguards_are_in_force_is_told_at_once() {
     assert_eq!(bench.reports()[0].safeguards, mark);
 }
 
+/// An agent with a task under way and a drain by hand, whose stream has just ended.
+fn parted() -> Bench {
+    let mut bench = Bench::new();
+    bench.order(order(&["vm-1"]));
+    bench.handle(drain("vm-2"));
+    bench.handle(Event::Disconnected);
+    bench
+}
+
+fn drain(guest: &str) -> Event {
+    let what = DrainWish::Set { for_ms: 60_000, by: "alice".into(), reason: String::new() };
+    Event::DrainAsked(DrainAsk { guest: id(guest), what })
+}
+
+#[test]
+fn what_the_hello_has_told_is_not_told_again() {
+    let mut bench = parted();
+    let hello = bench.core.hello(Vec::new(), 0);
+    assert_eq!((hello.unfinished.len(), hello.drains.len()), (1, 1));
+    bench.core.said_hello();
+    bench.handle(Event::Welcomed { epoch: 1, acknowledged: 0 });
+    bench.pass(COMPANY_MS);
+    assert!(bench.reports().is_empty());
+}
+
+#[test]
+fn what_has_changed_since_the_hello_is_told_with_the_welcome() {
+    let mut bench = parted();
+    bench.core.said_hello();
+    bench.handle(drain("vm-3"));
+    bench.handle(Event::Welcomed { epoch: 1, acknowledged: 0 });
+    assert_eq!(bench.reports()[0].drains.as_ref().map(Vec::len), Some(2));
+}
+
+#[test]
+fn drains_are_told_again_to_a_controller_that_did_not_know_the_guests() {
+    let mut bench = parted();
+    bench.core.said_hello();
+    bench.core.tell_drains_again();
+    bench.handle(Event::Welcomed { epoch: 1, acknowledged: 0 });
+    assert_eq!(bench.reports()[0].drains.as_ref().map(Vec::len), Some(1));
+}
+
 #[test]
 fn what_waits_when_a_stream_ends_is_told_on_the_next_one() {
     let mut bench = Bench::new();
     bench.order(order(&["vm-1"]));
-    let set = DrainWish::Set { for_ms: 60_000, by: "alice".into(), reason: String::new() };
-    bench.handle(Event::DrainAsked(DrainAsk { guest: id("vm-2"), what: set }));
+    bench.handle(drain("vm-2"));
     bench.handle(Event::Disconnected);
     bench.pass(COMPANY_MS);
     assert!(bench.reports().is_empty());

@@ -100,7 +100,7 @@ async fn guests_and_a_log_of_the_ended_outlive_the_agent() {
     let key =
         first.list_sessions(&id(1), Look::default(), BUDGET).await.expect("a list").sessions[0].key.clone();
     let before = first.list_sessions(&id(2), Look::default(), BUDGET).await.expect("a list");
-    assert_eq!(first.end_session(&id(1), &key, EndMode::Force, ALWAYS, BUDGET).await, Ok(EndReply::Asked));
+    assert_eq!(first.end_session(&id(1), &key, EndMode::Force, ALWAYS, BUDGET).await, Ok(EndReply::Ended));
     drop(first);
 
     let second = provider(&config);
@@ -194,7 +194,7 @@ async fn a_hundred_thousand_guests_are_cheap() {
             let list = provider.list_sessions(&guest.id, Look::default(), BUDGET).await.expect("a list");
             let reply =
                 provider.end_session(&guest.id, &list.sessions[0].key, EndMode::Force, ALWAYS, BUDGET).await;
-            assert_eq!(reply, Ok(EndReply::Asked));
+            assert_eq!(reply, Ok(EndReply::Ended));
         }
     }
 }

@@ -104,7 +104,7 @@ impl World {
         }
     }
 
-    /// Brings every guest into being, so that the state file shows them all.
+    /// Brings every guest into being before it is asked something.
     pub(super) fn materialise(&mut self, config: &SimulatedConfig) {
         for number in 1..=config.guests {
             self.guest(config, number);
@@ -223,7 +223,7 @@ impl World {
         let forced = how == EndMode::Force;
         let ignored =
             config.has(number, FaultKind::Immortal) || (!forced && config.has(number, FaultKind::Stubborn));
-        let ended = (!ignored && !session.closing).then(|| Ended {
+        let ended = (keeps_log && !ignored && !session.closing).then(|| Ended {
             guest: guest.name.clone(),
             key: key.clone(),
             user: session.user.clone(),
@@ -239,8 +239,9 @@ impl World {
         if !std::mem::replace(&mut guest.asked, true) {
             first_end(guest, config, it);
         }
-        self.ended.extend(ended.filter(|_| keeps_log));
-        Ok(EndReply::Asked)
+        let is_over = guest.sessions.get(at).is_some_and(|session| session.is_over(now_ms));
+        self.ended.extend(ended);
+        Ok(if is_over { EndReply::Ended } else { EndReply::Asked })
     }
 
     /// Lets a guest refuse new logons.

@@ -65,6 +65,7 @@ fn hello() -> Hello {
         first_pending_sequence: 4,
         inventory_digest: 5,
         safeguards: mark(6),
+        drains: report().drains.unwrap_or_default(),
     }
 }
 

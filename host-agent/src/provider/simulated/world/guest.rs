@@ -97,7 +97,7 @@ impl SimulatedGuest {
         if !self.is_drained(config, it) {
             self.drain = None;
         }
-        self.sessions.retain(|session| session.gone_ms.is_none_or(|gone_ms| gone_ms > it.now_ms));
+        self.sessions.retain(|session| !session.is_over(it.now_ms));
     }
 
     /// Whether what Curfew set refuses new logons.
@@ -132,6 +132,11 @@ impl SimulatedSession {
     /// Whether this is its id.
     pub(super) fn is_named(&self, id: &str) -> bool {
         id.parse() == Ok(self.number)
+    }
+
+    /// Whether it is gone by now.
+    pub(super) fn is_over(&self, now_ms: u64) -> bool {
+        self.gone_ms.is_some_and(|gone_ms| gone_ms <= now_ms)
     }
 
     /// How long it takes to go once it was asked politely, in milliseconds.

@@ -53,7 +53,7 @@ fn a_session_that_was_asked_is_closing_until_its_delay_is_over() {
 fn force_ends_a_session_at_once() {
     let mut it = two_people([]);
     let keys = it.keys(0);
-    assert_eq!(it.end(&keys[1], EndMode::Force, 10), Ok(EndReply::Asked));
+    assert_eq!(it.end(&keys[1], EndMode::Force, 10), Ok(EndReply::Ended));
     assert_eq!(it.keys(10), keys[..1]);
 }
 
@@ -105,7 +105,7 @@ fn the_stubborn_go_when_forced_and_the_immortal_never() {
         let keys = it.keys(0);
         assert_eq!(it.end(&keys[0], POLITE, 0), Ok(EndReply::Asked));
         assert_eq!(it.keys(1000).len(), 2, "{kind:?}");
-        assert_eq!(it.end(&keys[0], EndMode::Force, 1000), Ok(EndReply::Asked));
+        assert_eq!(it.end(&keys[0], EndMode::Force, 1000), Ok(EndReply::Ended));
         assert_eq!(it.keys(1000).len(), left, "{kind:?}");
     }
 }
