@@ -94,13 +94,14 @@ struct Findings {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    let mut builder = Builder::new_multi_thread();
     // Processes with agents, of which there are several, have one thread each: thousands of agents that hand each other
-    // to another thread and back would cost what no agent of a real fleet does.
-    let builder = match &args.role {
-        Some(Role::FloorAgents(_) | Role::Agents(_) | Role::NatsAgents(_)) => Builder::new_current_thread,
-        Some(Role::FloorServer(_) | Role::Controller(_)) | None => Builder::new_multi_thread,
-    };
-    match builder().enable_all().build() {
+    // to another thread and back would cost what no agent of a real fleet does. The runtime is the agent's own, which lets
+    // what an agent has woken go on next and not after all others.
+    if let Some(Role::FloorAgents(_) | Role::Agents(_) | Role::NatsAgents(_)) = &args.role {
+        builder.worker_threads(1);
+    }
+    match builder.enable_all().build() {
         Ok(runtime) => runtime.block_on(run(args)),
         Err(error) => {
             Terminal::system().note(&format!("The runtime cannot start: {error}"));

@@ -8,7 +8,7 @@ use curfew_agent::provider::simulated::Simulated;
 use curfew_agent::provider::{
     DrainOrder, DrainReply, EndMode, EndReply, Error, Look, NoticeReply, Provider, SessionList, UndrainReply,
 };
-use curfew_types::{Guest, GuestId, OnlyIf, SessionKey};
+use curfew_types::{Guest, GuestId, OnlyIf, SessionKey, StatusCode};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,8 +19,9 @@ pub(super) struct Book(Mutex<Entries>);
 
 #[derive(Default)]
 struct Entries {
-    /// The ids of the sessions that were asked to end: a patient agent asks some of them again.
-    ended: HashMap<GuestId, Vec<Box<str>>>,
+    /// The numbers of the sessions that were asked to end, each once: a patient agent asks some of them again. Guests stay
+    /// in it, so that keeping the book costs the agent it is kept of next to nothing.
+    ended: HashMap<GuestId, Vec<u32>>,
     first_call_ns: Option<u64>,
 }
 
@@ -31,16 +32,38 @@ impl Book {
 
     /// Begins anew.
     pub(super) fn forget(&self) {
-        *self.entries() = Entries::default();
+        let mut entries = self.entries();
+        entries.ended.values_mut().for_each(Vec::clear);
+        entries.first_call_ns = None;
+    }
+
+    /// Notes that a session was asked to end.
+    fn note(&self, guest: &GuestId, session: &SessionKey) -> Result<(), Error> {
+        let number: u32 = session.id.parse().map_err(|_| {
+            Error::new(
+                StatusCode::Unexpected,
+                format!("a simulated session has a number, not {:?}", session.id),
+            )
+        })?;
+        let mut entries = self.entries();
+        let ended = match entries.ended.get_mut(guest) {
+            Some(ended) => ended,
+            None => entries.ended.entry(guest.clone()).or_default(),
+        };
+        if !ended.contains(&number) {
+            ended.push(number);
+        }
+        Ok(())
     }
 
     /// What was done.
     pub(super) fn truth(&self) -> Truth {
         let entries = self.entries();
-        let count = |ended: &[Box<str>]| u32::try_from(ended.len()).unwrap_or(u32::MAX);
-        let stamps = entries.ended.iter().map(|(guest, ended)| stamp(guest.as_str(), count(ended)));
+        let ended = || entries.ended.iter().filter(|(_, ended)| !ended.is_empty());
+        let count = |ended: &[u32]| u32::try_from(ended.len()).unwrap_or(u32::MAX);
+        let stamps = ended().map(|(guest, ended)| stamp(guest.as_str(), count(ended)));
         Truth {
-            guests: entries.ended.len() as u64,
+            guests: ended().count() as u64,
             stamps: stamps.fold(0, u64::wrapping_add),
             first_call_ns: entries.first_call_ns,
         }
@@ -103,12 +126,8 @@ impl Provider for Counted {
         budget: Duration,
     ) -> Result<EndReply, Error> {
         let reply = self.guests.end_session(guest, session, how, only_if, budget).await?;
-        if reply == EndReply::Asked {
-            let mut entries = self.book.entries();
-            let ended = entries.ended.entry(guest.clone()).or_default();
-            if !ended.iter().any(|id| **id == *session.id) {
-                ended.push(session.id.as_str().into());
-            }
+        if matches!(reply, EndReply::Asked | EndReply::Ended) {
+            self.book.note(guest, session)?;
         }
         Ok(reply)
     }
