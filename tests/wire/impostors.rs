@@ -49,6 +49,7 @@ impl Impostor {
             first_pending_sequence: 1,
             inventory_digest: 0,
             safeguards: SafeguardsMark::default(),
+            drains: Vec::new(),
         };
         let hello = attach_request::Message::Hello(wire::Hello::new(hello, claimed, "0"));
         up.send(AttachRequest { message: Some(hello) })

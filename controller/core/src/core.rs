@@ -162,8 +162,8 @@ impl Core {
 
     /// How many tasks are between ordered and done.
     pub fn under_way(&self) -> usize {
-        let under_way = self.operations.values().map(|operation| operation.under_way());
-        usize::try_from(under_way.sum::<u64>()).unwrap_or(usize::MAX)
+        let under_way: u64 = self.operations.values().map(Operation::under_way).sum();
+        usize::try_from(under_way).unwrap_or(usize::MAX)
     }
 
     /// The task that has a guest: it is between ordered and done, and there is one at a time.
