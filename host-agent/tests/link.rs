@@ -11,7 +11,7 @@ use curfew_agent::provider::{
 use curfew_proto::agent::v1 as wire;
 use curfew_proto::v1;
 use curfew_types::{Guest, GuestId, OnlyIf, SessionKey};
-use fake::{Asked, Controller, Guests, Stream, guest_id, soon};
+use fake::{Asked, Controller, Guests, guest_id, soon};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -70,17 +70,11 @@ async fn the_inventory_is_sent_when_it_is_asked_for_and_not_otherwise() {
 
     let mut stream = controller.accept().await;
     assert_eq!(stream.hello.inventory_digest, digest);
+    assert_eq!(stream.hello.drains, None, "there are none, and that is told");
     stream.say(query(1, &["nobody".into()])).await;
-    hear_of_no_drains(&mut stream).await;
-    // The next thing said is the answer, so there was no inventory before it.
+    // The next thing said is the answer, so there was neither an inventory before it nor a report.
     assert!(matches!(stream.hear().await, Some(Up::Sessions(_))));
     agent.kill().await;
-}
-
-/// The first thing on every stream that was welcomed: the drains, also where there are none.
-async fn hear_of_no_drains(stream: &mut Stream) {
-    let Some(Up::Report(report)) = stream.hear().await else { panic!("no report came first") };
-    assert_eq!(report.drains, Some(wire::Drains::default()));
 }
 
 #[tokio::test]
@@ -90,7 +84,6 @@ async fn heartbeats_go_up_and_a_controller_that_says_nothing_is_left() {
     let agent = controller.agent(dir.path(), guests());
     let mut stream = controller.accept_unwelcomed().await;
     stream.welcome(wire::Welcome { heartbeat_ms: HEARTBEAT_MS, ..wire::Welcome::default() }).await;
-    hear_of_no_drains(&mut stream).await;
 
     let mut beats = 0;
     while let Some(message) = stream.hear().await {
@@ -110,7 +103,6 @@ async fn a_controller_that_only_beats_keeps_its_agent() {
     let agent = controller.agent(dir.path(), guests());
     let mut stream = controller.accept_unwelcomed().await;
     stream.welcome(wire::Welcome { heartbeat_ms: HEARTBEAT_MS, ..wire::Welcome::default() }).await;
-    hear_of_no_drains(&mut stream).await;
     // Ten heartbeats are more than three times the silence that is borne.
     for _ in 0..10 {
         assert!(matches!(stream.hear().await, Some(Up::Heartbeat(_))));

@@ -373,6 +373,7 @@ pub(crate) fn as_read_back(mut entry: Entry) -> Entry {
     if let Entry::Acting { targets, .. } | Entry::Added { targets, .. } = &mut entry {
         for target in targets {
             target.asked = 0;
+            target.said_over = false;
             target.gone = false;
             target.held_by.clear();
         }

@@ -100,12 +100,14 @@ fn denied_sessions_are_listed_and_stay() {
 
 #[test]
 fn the_stubborn_go_when_forced_and_the_immortal_never() {
-    for (kind, left) in [(FaultKind::Stubborn, 1), (FaultKind::Immortal, 2)] {
+    for (kind, forced, left) in
+        [(FaultKind::Stubborn, EndReply::Ended, 1), (FaultKind::Immortal, EndReply::Asked, 2)]
+    {
         let mut it = two_people([kind]);
         let keys = it.keys(0);
         assert_eq!(it.end(&keys[0], POLITE, 0), Ok(EndReply::Asked));
         assert_eq!(it.keys(1000).len(), 2, "{kind:?}");
-        assert_eq!(it.end(&keys[0], EndMode::Force, 1000), Ok(EndReply::Ended));
+        assert_eq!(it.end(&keys[0], EndMode::Force, 1000), Ok(forced));
         assert_eq!(it.keys(1000).len(), left, "{kind:?}");
     }
 }

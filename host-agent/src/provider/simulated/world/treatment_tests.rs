@@ -94,10 +94,10 @@ fn what_must_hold_is_looked_at_when_the_request_comes() {
     let away = OnlyIf { state: Some(StateFilter::Disconnected), ..OnlyIf::default() };
     let (one, other) = (&listed[0].key, &listed[1].key);
     assert_eq!(it.end_only_if(one, idle, 499), EndReply::NoLongerMatches);
-    assert_eq!(it.end_only_if(one, idle, 500), EndReply::Asked);
+    assert_eq!(it.end_only_if(one, idle, 500), EndReply::Ended);
     assert_eq!(it.end_only_if(other, away, 1_000), EndReply::NoLongerMatches);
     assert_eq!(it.list(1_500).sessions[0].idle_ms, Some(500));
-    assert_eq!(it.end_only_if(other, OnlyIf::default(), 1_500), EndReply::Asked);
+    assert_eq!(it.end_only_if(other, OnlyIf::default(), 1_500), EndReply::Ended);
 }
 
 #[test]
