@@ -12,12 +12,7 @@ const SEEDS_MAX: u64 = 2_000;
 
 /// The first seed with which a planted bug breaks one of these invariants. It may break others before.
 fn first_seed(planted: Planted, invariants: &[u8]) -> Option<u64> {
-    seeds(planted, invariants).next()
-}
-
-/// The seeds that catch a bug.
-fn seeds(planted: Planted, invariants: &[u8]) -> impl Iterator<Item = u64> + use<'_> {
-    (0..SEEDS_MAX).filter(move |seed| {
+    (0..SEEDS_MAX).find(|seed| {
         let run = Run::of(&Plan::draw(*seed), planted, false);
         run.violation.is_some_and(|violation| invariants.contains(&violation.invariant))
     })
@@ -167,21 +162,12 @@ fn a_planted_bug_against_invariant_10_is_caught_when_orders_run_twice() {
 #[test]
 fn a_failure_is_explained_by_the_few_events_that_lead_to_it() {
     let planted = in_agent(InAgent::ConfirmsSafeguardsEarly);
-    // Of some runs more is needed: where a race is lost by a millisecond, whatever moves the dice undoes it.
-    let tried: Vec<(u64, usize, usize)> = seeds(planted, &[6])
-        .take(3)
-        .map(|seed| {
-            let plan = Plan::draw(seed);
-            let short = shrink::shortest(&plan, planted, 6);
-            // Somebody has to be logged on and logged off, and held or protected meanwhile.
-            assert!(short.events.len() >= 3, "{:?}", short.events);
-            (seed, short.events.len(), plan.events.len())
-        })
-        .collect();
-    let short: Vec<_> = tried.iter().filter(|(_, short, all)| short * 4 < *all).collect();
-    assert!(short.len() >= 2, "few of three are short: {tried:?}");
-    let seed = short[0].0;
+    let seed = first_seed(planted, &[6]).expect("is caught");
     let plan = Plan::draw(seed);
+    let short = shrink::shortest(&plan, planted, 6);
+    assert!(short.events.len() * 4 < plan.events.len(), "{} of {}", short.events.len(), plan.events.len());
+    // Somebody has to be logged on and logged off, and held or protected meanwhile.
+    assert!(short.events.len() >= 3, "{:?}", short.events);
     let text = shrink::explain(&plan, planted);
     assert!(text.contains(&format!("seed {seed} breaks invariant 6")), "{text}");
     assert!(text.contains("planned: "), "{text}");
