@@ -40,7 +40,7 @@ pub(crate) fn shortest(plan: &Plan, planted: Planted, invariant: u8) -> Plan {
         let mut candidate = best.clone();
         candidate.events.retain(|_| {
             dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (dice >> 33) % 4 > 0
+            !(dice >> 33).is_multiple_of(4)
         });
         runs += 1;
         let run = Run::of(&candidate, planted, false);
