@@ -1,7 +1,7 @@
 //! The agent's ledger on disk: what it must not forget, appended, checksummed, durable before it is acted upon.
 //!
-//! One line an entry, JSON behind a checksum, so that a person can read what an agent had promised. The file is
-//! replaced by a shorter one that says the same when it has grown. Who owns the directory owns the ledger: a lock
+//! Lines of JSON behind a checksum, each an entry or several that belong together, so that a person can read what an agent
+//! had promised. The file is replaced by a shorter one that says the same when it has grown. Who owns the directory owns the ledger: a lock
 //! on it keeps a second agent out. Deciding what to write is the core's.
 //!
 //! Writing and `fdatasync` block the calling thread, on purpose: a turn cannot go on before its entries are durable,
@@ -18,7 +18,7 @@ pub use error::LedgerError;
 
 use crate::clock;
 use crate::kill_point::{KillPoint, reach};
-use curfew_agent_core::Entry;
+use curfew_agent_core::{Entry, ledger};
 use medium::Medium;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -28,8 +28,11 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// The format that this build writes and reads.
-const FORMAT: u32 = 1;
+/// The format that this build writes: since 2, a line may tell several entries together. It reads all before it, and a
+/// ledger of an older one is rewritten before anything is appended.
+const FORMAT: u32 = 2;
+/// The oldest format that it reads.
+const FORMAT_OLDEST: u32 = 1;
 /// The file in the data directory.
 const FILE: &str = "ledger";
 /// What it is written to before it replaces the old one.
@@ -99,7 +102,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the ledger in this directory; makes both if there are none.
+    /// Opens the ledger in this directory; makes both if there are none, and brings one of an older format up to this one.
     pub(crate) fn open(dir: &Path) -> Result<Opened, LedgerError> {
         let dir_file = open_dir(dir)?;
         let path = dir.join(FILE);
@@ -125,7 +128,16 @@ impl Ledger {
         // A process that was killed may have left lines, or a rename, that no disk has seen yet.
         file.sync_data().map_err(io("syncing", &path))?;
         dir_file.sync_all().map_err(io("syncing", dir))?;
-        let ledger = Ledger::of(dir, dir_file, file, contents.incarnation, contents.length);
+        let mut ledger = Ledger::of(dir, dir_file, file, contents.incarnation, contents.length);
+        if contents.format < FORMAT
+            && let Err(error) = ledger.rewrite(&contents.entries)
+        {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                "the ledger's format stays as it was, and older versions may not read what is added to it"
+            );
+        }
         Ok(Opened { ledger, entries: contents.entries, torn: contents.torn })
     }
 
@@ -169,12 +181,12 @@ impl Ledger {
             place.clear();
             place.extend_from_slice(&self.loose);
             let failed = |source| LedgerError::Io { doing: "writing", path: self.dir.join(FILE), source };
-            write_lines(place, self.loose_lines, entries).map_err(failed)?;
+            let lines = write_lines(place, self.loose_lines, entries).map_err(failed)?;
             if when == Durable::Now || place.len() > LOOSE_MAX {
                 self.write(place)?;
             } else {
                 self.loose.extend_from_slice(&place[self.loose.len()..]);
-                self.loose_lines += entries.len();
+                self.loose_lines += lines;
             }
             place.shrink_to(PLACE_MAX);
             Ok(())
@@ -297,12 +309,14 @@ fn rename_new(dir: &Path) -> Result<(), LedgerError> {
     std::fs::rename(&new, &path).map_err(|source| LedgerError::Io { doing: "replacing", path, source })
 }
 
-/// Renders entries; `behind` lines before them are not durable yet.
-fn write_lines(bytes: &mut Vec<u8>, behind: usize, entries: &[Entry]) -> io::Result<()> {
-    for (at, entry) in entries.iter().enumerate() {
-        line::write(bytes, behind + at, entry)?;
+/// Renders entries; `behind` lines before them are not durable yet. Returns how many lines they are.
+fn write_lines(bytes: &mut Vec<u8>, behind: usize, entries: &[Entry]) -> io::Result<usize> {
+    let mut lines = 0;
+    for line in ledger::lines(entries) {
+        line::write(bytes, behind + lines, &line)?;
+        lines += 1;
     }
-    Ok(())
+    Ok(lines)
 }
 
 #[cfg(test)]

@@ -186,7 +186,7 @@ impl World {
                 let now = self.hosts[host].clocks.now(self.t);
                 let expires = now.mono.plus(order.remaining_ms);
                 self.truth.order_met(host, &order, self.hosts[host].clocks.moment_of(expires));
-                self.agent_takes(host, Event::Ordered(order));
+                self.agent_takes(host, Event::Ordered(order.into()));
             }
             Frame::Cancel(cancel) => self.agent_takes(host, Event::CancelAsked(cancel)),
             Frame::Safeguards(safeguards) => {

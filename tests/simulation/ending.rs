@@ -27,7 +27,7 @@ impl World {
     /// The act moment reaches an agent's disk: it fixes those whom the request means, all of them and nobody else.
     pub(crate) fn check_acting(&mut self, host: usize, id: TaskId, boot: &str, targets: &[Target]) {
         self.check_targets(host, id, targets, true);
-        let keys = targets.iter().map(|target| target.session.clone()).collect();
+        let keys = targets.iter().map(|target| (*target.session).clone()).collect();
         let act = Act { at: self.t, guest_boot: boot.to_owned(), targets: Some(keys) };
         let before = self.truth.acts.insert(id, act);
         // Where both sides have forgotten a task, it is a new one.
@@ -48,15 +48,15 @@ impl World {
             let text = format!("{id} makes {targets:?} targets, its addition {rounds}");
             self.truth.fail(2, text);
         }
-        self.truth.added.extend(targets.iter().map(|target| (id, target.session.clone())));
+        self.truth.added.extend(targets.iter().map(|target| (id, (*target.session).clone())));
         self.truth.met.insert("added");
         // While the others are being killed, so may these be.
         if let Some(forced) = self.truth.forcing.get_mut(&id) {
-            forced.extend(targets.iter().map(|target| target.session.clone()));
+            forced.extend(targets.iter().map(|target| (*target.session).clone()));
         }
         if let Some(act) = self.truth.acts.get_mut(&id) {
             let known = act.targets.get_or_insert_default();
-            known.extend(targets.iter().map(|target| target.session.clone()));
+            known.extend(targets.iter().map(|target| (*target.session).clone()));
         }
     }
 
@@ -65,7 +65,7 @@ impl World {
         let Some(logoff) = self.truth.logoffs.get(&id.operation) else { return };
         let wall = self.hosts[host].clocks.now(self.t).wall;
         let known = &self.truth.hosts[host];
-        let chosen: BTreeSet<&SessionKey> = targets.iter().map(|target| &target.session).collect();
+        let chosen: BTreeSet<&SessionKey> = targets.iter().map(|target| &*target.session).collect();
         let fits = |(_, guest, list): &&(u64, usize, SessionList)| {
             if self.guests.get(*guest).map(|guest| &guest.id) != self.truth.guests.get(&id) {
                 return false;
@@ -113,7 +113,7 @@ impl World {
         let act = self.truth.acts.entry(id).or_insert(Act { at: t, guest_boot: boot, targets: None });
         let acted = act.at;
         // The ledger is asked as it is on disk, whatever the observer noted.
-        let holds = |targets: &[Target]| targets.iter().any(|target| target.session == *key);
+        let holds = |targets: &[Target]| targets.iter().any(|target| *target.session == *key);
         let (mut is_target, mut was_added) = (false, false);
         #[allow(clippy::wildcard_enum_match_arm, reason = "the others name no targets")]
         for entry in &self.hosts[host].ledger {

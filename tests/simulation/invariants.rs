@@ -31,11 +31,11 @@ impl World {
             }
             Entry::Forcing { operation, index, targets } => {
                 let id = TaskId { operation: *operation, index: *index };
-                self.truth.forcing.entry(id).or_default().extend(targets.iter().cloned());
+                self.truth.forcing.entry(id).or_default().extend(targets.iter().map(|key| (**key).clone()));
             }
             Entry::Unmatched { operation, index, session } => {
                 let id = TaskId { operation: *operation, index: *index };
-                self.truth.unmatched.insert((id, session.clone()));
+                self.truth.unmatched.insert((id, (**session).clone()));
                 self.truth.met.insert("no longer matched");
             }
             Entry::Telling { .. } => self.check_telling(host, entry),

@@ -4,12 +4,13 @@ use crate::call::SessionList;
 use curfew_types::outcome::RESULTS_MAX;
 use curfew_types::{Mono, Session, SessionCounts, SessionKey};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A session that is to end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
-    /// Its whole identity.
-    pub session: SessionKey,
+    /// Its whole identity; shared with what is asked and written about it.
+    pub session: Arc<SessionKey>,
     /// Whose it is, for reports.
     pub user: String,
     /// How many notices were shown to it before the act moment.
@@ -92,10 +93,15 @@ pub(crate) struct Acting {
 
 impl Target {
     /// A target that was never warned.
-    pub(crate) fn new(session: &Session) -> Target {
+    pub(crate) fn new(session: Session) -> Target {
+        Target::of(session.key.into(), session.user)
+    }
+
+    /// The same, of whoever has this session.
+    pub(crate) fn of(session: Arc<SessionKey>, user: String) -> Target {
         Target {
-            session: session.key.clone(),
-            user: session.user.clone(),
+            session,
+            user,
             notices: 0,
             unnoticed: String::new(),
             asked: 0,
@@ -170,7 +176,7 @@ impl Acting {
         list: &'a SessionList,
     ) -> impl Iterator<Item = &'a Session> + 'a {
         let was_there = |key: &SessionKey| {
-            self.targets.iter().any(|target| target.session == *key)
+            self.targets.iter().any(|target| *target.session == *key)
                 || self.left_alone.iter().any(|left| left.session == *key)
         };
         list.sessions.iter().filter(move |session| !was_there(&session.key))

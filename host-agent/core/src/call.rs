@@ -2,6 +2,7 @@
 
 use curfew_types::{OnlyIf, Session, SessionKey, StatusCode, WallTime};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What is asked of a guest's provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub enum Request {
     /// Ask this session to end.
     End {
         /// The session, by its whole identity.
-        session: SessionKey,
+        session: Arc<SessionKey>,
         /// How.
         how: EndMode,
         /// What must still hold, looked at inside the guest immediately before.

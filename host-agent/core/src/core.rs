@@ -169,7 +169,7 @@ impl Core {
         match event {
             Event::Welcomed { epoch, acknowledged } => self.handle_welcome(now, epoch, acknowledged),
             Event::Disconnected => self.telling.detach(),
-            Event::Ordered(order) => self.handle_order(now, order),
+            Event::Ordered(order) => self.handle_order(now, *order),
             Event::CancelAsked(cancel) => self.handle_cancel(now, cancel),
             Event::Safeguarded(safeguards) => self.handle_safeguards(now, safeguards),
             Event::Acknowledged(sequence) => self.handle_acknowledged(now, sequence),
@@ -263,7 +263,7 @@ impl Core {
 
     /// The [`Core::hello`] of this moment is on its way: what it tells needs no report.
     pub fn said_hello(&mut self) {
-        self.telling.forget_all_progress();
+        self.take_progress();
         self.drains.untold = false;
         self.drains.told_in_hello = true;
     }
@@ -328,7 +328,7 @@ impl Core {
             // A call of this very turn has not gone out: a finished task asks for nothing more.
             self.calls_of_turn.retain(|made| made.call != call);
         }
-        self.telling.forget_progress(id);
+        self.telling.forget_progress(&run);
         self.end_drain_of(now, id, &run, &verdict);
         self.conclude(now, id, run.guest.clone(), verdict, follow_up);
         if follow_up {

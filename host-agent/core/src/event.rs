@@ -16,8 +16,8 @@ pub enum Event {
     },
     /// The stream to the controller ended.
     Disconnected,
-    /// The controller gave an order.
-    Ordered(Order),
+    /// The controller gave an order. Boxed: an answer of a provider, of which there are many, is much smaller.
+    Ordered(Box<Order>),
     /// The controller takes tasks back.
     CancelAsked(Cancel),
     /// The controller said what no operation may touch.

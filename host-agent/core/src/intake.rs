@@ -76,16 +76,16 @@ impl Core {
         }
         let ignores_expiry = self.planted(PlantedBug::IgnoresExpiry);
         let expires = if ignores_expiry { Mono(u64::MAX) } else { now.mono.plus(order.remaining_ms) };
+        let logoff = Arc::new(order.logoff);
         self.write(Entry::Accepted {
             operation,
             boot: self.boot.clone(),
             at: now.mono,
             expires,
             task_timeout_ms: order.task_timeout_ms,
-            logoff: order.logoff.clone(),
+            logoff: Arc::clone(&logoff),
             tasks: fresh.clone(),
         });
-        let logoff = Arc::new(order.logoff);
         for task in fresh {
             let run = Run::new(task.guest, now.mono, expires, order.task_timeout_ms, Arc::clone(&logoff));
             self.enqueue(now, key(operation, task.index), run);

@@ -1,7 +1,11 @@
 //! What the agent must not forget: the entries of its ledger, in the order in which they were written.
 //!
-//! The shell keeps them in a file and hands them back at the next start. Entries are JSON, one a line, so that a
-//! person can read what an agent had promised.
+//! The shell keeps them in a file and hands them back at the next start. Entries are JSON, one a line or several
+//! that belong together, so that a person can read what an agent had promised.
+
+mod line;
+
+pub use line::{Line, entries, lines};
 
 use crate::acting::{LeftAlone, LeftEarly, Target};
 use curfew_types::agent::{Finding, OrderedTask, Safeguards};
@@ -41,7 +45,7 @@ pub enum Entry {
         task_timeout_ms: u64,
         /// How people are logged off.
         #[serde(default, skip_serializing_if = "is_plain")]
-        logoff: Logoff,
+        logoff: Arc<Logoff>,
         /// The guests.
         tasks: Vec<OrderedTask>,
     },
@@ -108,7 +112,7 @@ pub enum Entry {
         /// The task.
         index: u32,
         /// The session.
-        session: SessionKey,
+        session: Arc<SessionKey>,
     },
     /// What does not end by itself is killed from now on. Written before the first is.
     Forcing {
@@ -117,7 +121,7 @@ pub enum Entry {
         /// The task.
         index: u32,
         /// The sessions that are left.
-        targets: Vec<SessionKey>,
+        targets: Vec<Arc<SessionKey>>,
     },
     /// A guest is to refuse new logons; one of the same owner is replaced.
     DrainBegun {
@@ -210,6 +214,6 @@ fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
-fn is_plain(logoff: &Logoff) -> bool {
-    *logoff == Logoff::default()
+fn is_plain(logoff: &Arc<Logoff>) -> bool {
+    **logoff == Logoff::default()
 }

@@ -104,7 +104,7 @@ impl Core {
                 at: run.accepted,
                 expires: run.expires,
                 task_timeout_ms: run.task_timeout_ms,
-                logoff: (*run.logoff).clone(),
+                logoff: Arc::clone(&run.logoff),
                 tasks: vec![OrderedTask { index: id.index, guest: run.guest.clone() }],
             });
             entries.extend(run.warning.iter().flat_map(|warning| warning.entries(*id)));
@@ -160,7 +160,6 @@ impl Books {
             }
             Entry::EpochSeen { epoch } => self.epoch_seen = self.epoch_seen.max(epoch),
             Entry::Accepted { operation, boot, at, expires, task_timeout_ms, logoff, tasks } => {
-                let logoff = Arc::new(logoff);
                 for task in tasks {
                     let run = Run::new(task.guest, at, expires, task_timeout_ms, Arc::clone(&logoff));
                     self.runs.insert(key(operation, task.index), (boot.clone(), run));

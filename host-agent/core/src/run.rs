@@ -69,6 +69,8 @@ pub(crate) struct Run {
     pub(crate) unexplained: u32,
     /// Where it stands as the controller was told last, on this stream or an earlier one.
     pub(crate) progress_told: Option<(Stage, SessionCounts)>,
+    /// It stands elsewhere, or is asked about, and the next report is to say so.
+    pub(crate) progress_untold: bool,
 }
 
 impl Run {
@@ -98,6 +100,7 @@ impl Run {
             last_error: None,
             unexplained: 0,
             progress_told: None,
+            progress_untold: false,
         }
     }
 

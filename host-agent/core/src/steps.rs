@@ -7,7 +7,8 @@ use crate::ledger::Entry;
 use crate::results;
 use crate::run::{Phase, Run};
 use crate::verdicts;
-use curfew_types::{Mismatch, Mono, Now, Session, SessionKey, StatusCode, TaskId};
+use curfew_types::{Mismatch, Mono, Now, Session, SessionKey, StatusCode, TaskId, WallTime};
+use std::sync::Arc;
 
 /// First pause before looking again: container guests end a session in 20 to 100 ms.
 const FIRST_PAUSE_MS: u64 = 30;
@@ -176,7 +177,7 @@ impl Core {
         }
     }
 
-    fn note_unmatched(&mut self, id: TaskId, session: Option<SessionKey>) {
+    fn note_unmatched(&mut self, id: TaskId, session: Option<Arc<SessionKey>>) {
         if let Some(session) = session {
             self.write(Entry::Unmatched { operation: id.operation, index: id.index, session });
         }
@@ -192,7 +193,7 @@ impl Core {
                 match run.phase {
                     Phase::Looking | Phase::Warning => {
                         if !self.warn(now, id, &list) {
-                            self.act(now, id, &list);
+                            self.act(now, id, list);
                         }
                     }
                     Phase::Verifying => self.verify(now, id, &list),
@@ -205,7 +206,7 @@ impl Core {
 
     /// The act moment: those who are logged on now and whom the request means are the targets, and that is written down
     /// first.
-    fn act(&mut self, now: Now, id: TaskId, list: &SessionList) {
+    fn act(&mut self, now: Now, id: TaskId, list: SessionList) {
         let ignores_expiry = self.planted(PlantedBug::IgnoresExpiry);
         let Some(mut acting) = self.acting_on(now, id, list) else { return };
         let Some(run) = self.runs.get_mut(&id) else { return };
@@ -239,26 +240,25 @@ impl Core {
     }
 
     /// Who would be a target now, and who not, and why.
-    fn acting_on(&self, now: Now, id: TaskId, list: &SessionList) -> Option<Acting> {
+    fn acting_on(&self, now: Now, id: TaskId, list: SessionList) -> Option<Acting> {
         let run = self.runs.get(&id)?;
-        let (mut targets, mut left_alone) = (Vec::new(), Vec::new());
-        for session in &list.sessions {
-            match self.left_alone_because(now, run, list, session) {
+        let left_early = run.warning.as_ref().map(|warning| warning.left_early(&list)).unwrap_or_default();
+        let (mut targets, mut left_alone) = (Vec::with_capacity(list.sessions.len()), Vec::new());
+        for session in list.sessions {
+            match self.left_alone_because(now, run, list.clock, &session) {
                 None => targets.push(Target::new(session)),
                 Some(why) => left_alone.push(LeftAlone {
-                    session: session.key.clone(),
-                    user: session.user.clone(),
+                    session: session.key,
+                    user: session.user,
                     why: why.to_owned(),
                     notices: 0,
                 }),
             }
         }
-        let mut left_early = Vec::new();
         if let Some(warning) = &run.warning {
             warning.note_notices(&mut targets, &mut left_alone);
-            left_early = warning.left_early(list);
         }
-        let acting = Acting::new(now.mono, list.boot.clone(), targets);
+        let acting = Acting::new(now.mono, list.boot, targets);
         Some(Acting { left_early, left_alone, ..acting })
     }
 
@@ -267,13 +267,13 @@ impl Core {
         &self,
         now: Now,
         run: &Run,
-        list: &SessionList,
+        clock: WallTime,
         session: &Session,
     ) -> Option<&'static str> {
         if self.is_protected(&session.user) {
             return Some(results::PROTECTED);
         }
-        match run.logoff.sessions.check(session, list.clock, now.wall) {
+        match run.logoff.sessions.check(session, clock, now.wall) {
             Ok(()) => None,
             Err(Mismatch::ExcludedUser) if self.planted(PlantedBug::IgnoresExcludedUsers) => None,
             Err(mismatch) => Some(mismatch.as_str()),
@@ -348,8 +348,9 @@ impl Core {
         if !may_add && !ends_later {
             return;
         }
-        let is_meant = |session: &&Session| self.left_alone_because(now, run, list, session).is_none();
-        let targets: Vec<Target> = acting.newcomers_in(list).filter(is_meant).map(Target::new).collect();
+        let is_meant = |session: &&Session| self.left_alone_because(now, run, list.clock, session).is_none();
+        let targets: Vec<Target> =
+            acting.newcomers_in(list).filter(is_meant).cloned().map(Target::new).collect();
         let Some(acting) = self.runs.get_mut(&id).and_then(|run| run.acting.as_mut()) else { return };
         if targets.is_empty() {
             return;

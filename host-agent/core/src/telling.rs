@@ -7,7 +7,6 @@ use crate::ledger::Entry;
 use crate::run::Run;
 use curfew_types::agent::{Report, TaskProgress};
 use curfew_types::{Mono, Now, TaskId};
-use std::collections::BTreeMap;
 
 /// After how long findings that were not acknowledged are sent again on a live stream: a controller acknowledges in place
 /// of its next heartbeat, and within half of this.
@@ -21,8 +20,10 @@ const COMPANY_MS: u64 = 50;
 pub(crate) struct Telling {
     connected: bool,
     resend_at: Option<Mono>,
-    /// Where tasks stand that the controller has not been told: empties with every report.
-    progress: BTreeMap<TaskId, TaskProgress>,
+    /// Tasks that stand elsewhere than the controller was told: empties with every report. Some may have ended since.
+    progress: Vec<TaskId>,
+    /// How many of them have not ended.
+    untold: usize,
     /// By when what waits for company is told; `None` while nothing waits.
     by: Option<Mono>,
 }
@@ -41,13 +42,11 @@ impl Telling {
     }
 
     /// A task has ended: its outcome says more.
-    pub(crate) fn forget_progress(&mut self, id: TaskId) {
-        self.progress.remove(&id);
-    }
-
-    /// Where every task stands has been told.
-    pub(crate) fn forget_all_progress(&mut self) {
-        self.progress.clear();
+    pub(crate) fn forget_progress(&mut self, run: &Run) {
+        self.untold -= usize::from(run.progress_untold);
+        if self.untold == 0 {
+            self.progress.clear();
+        }
     }
 
     pub(crate) fn timeout(&self) -> Option<(Mono, &'static str)> {
@@ -58,7 +57,7 @@ impl Telling {
 
     /// Lets what there is wait no longer than it may.
     fn wait(&mut self, now: Now, drains_changed: bool) {
-        if drains_changed || !self.progress.is_empty() {
+        if drains_changed || self.untold > 0 {
             let by = now.mono.plus(COMPANY_MS);
             self.by = Some(self.by.map_or(by, |sooner| sooner.min(by)));
         } else {
@@ -97,7 +96,7 @@ impl Core {
     fn report(&mut self) {
         let drains = self.drains.untold.then(|| self.drains.shown());
         let (first_sequence, findings) = self.outbox.take_unsent();
-        let progress = std::mem::take(&mut self.telling.progress).into_values().collect();
+        let progress = self.take_progress();
         (self.guarding.untold, self.drains.untold) = (false, false);
         self.telling.by = None;
         self.push(Action::Send(Report {
@@ -110,21 +109,39 @@ impl Core {
         }));
     }
 
-    /// Notes where a task stands, for the next report.
+    /// The next report is to say where a task stands by then.
     pub(crate) fn tell_progress(&mut self, id: TaskId) {
-        let Some(run) = self.runs.get_mut(&id) else { return };
-        let (stage, sessions) = (run.stage(), run.counts());
-        run.progress_told = Some((stage, sessions));
-        let progress = TaskProgress { operation: id.operation, index: id.index, stage, sessions };
-        self.telling.progress.insert(id, progress);
+        if let Some(run) = self.runs.get_mut(&id)
+            && !std::mem::replace(&mut run.progress_untold, true)
+        {
+            self.telling.progress.push(id);
+            self.telling.untold += 1;
+        }
     }
 
     /// The same, if it is news.
     pub(crate) fn tell_changed_progress(&mut self, id: TaskId) {
-        let is_news = |run: &Run| run.progress_told != Some((run.stage(), run.counts()));
+        let is_news =
+            |run: &Run| !run.progress_untold && run.progress_told != Some((run.stage(), run.counts()));
         if self.runs.get(&id).is_some_and(|run| is_news(run)) {
             self.tell_progress(id);
         }
+    }
+
+    /// Where the tasks stand of which that is to be told. It counts as told.
+    pub(crate) fn take_progress(&mut self) -> Vec<TaskProgress> {
+        self.telling.untold = 0;
+        let mut told = Vec::new();
+        for id in self.telling.progress.drain(..) {
+            if let Some(run) = self.runs.get_mut(&id)
+                && std::mem::take(&mut run.progress_untold)
+            {
+                let (stage, sessions) = (run.stage(), run.counts());
+                run.progress_told = Some((stage, sessions));
+                told.push(TaskProgress { operation: id.operation, index: id.index, stage, sessions });
+            }
+        }
+        told
     }
 
     pub(crate) fn handle_welcome(&mut self, now: Now, epoch: u64, acknowledged: u64) {

@@ -283,7 +283,7 @@ impl Core {
     /// The sessions that the run's request means and that are not protected.
     pub(crate) fn matching<'a>(&self, now: Now, id: TaskId, list: &'a SessionList) -> Vec<&'a Session> {
         let Some(run) = self.runs.get(&id) else { return Vec::new() };
-        let means = |session: &&Session| self.left_alone_because(now, run, list, session).is_none();
+        let means = |session: &&Session| self.left_alone_because(now, run, list.clock, session).is_none();
         list.sessions.iter().filter(means).collect()
     }
 }

@@ -115,7 +115,7 @@ async fn drive(provider: &Arc<Empty>, disk: &BadDisk) -> Driven {
         safeguards: SafeguardsMark::default(),
         tasks: vec![OrderedTask { index: 0, guest: id() }],
     };
-    inputs_tx.send(Input::Happened(Box::new(Event::Ordered(order)))).await.unwrap();
+    inputs_tx.send(Input::Happened(Box::new(Event::Ordered(order.into())))).await.unwrap();
     let (hello_tx, hello_rx) = oneshot::channel();
     inputs_tx.send(Input::Greet(hello_tx)).await.unwrap();
     Driven { inputs_tx, stop_tx, uplink, hello_rx, task: tokio::spawn(driver.run()), _dir: dir }
@@ -205,7 +205,7 @@ async fn a_session_is_not_ended_when_the_ledger_took_longer_than_the_call_had() 
     let session = SessionKey { boot: "b1".into(), id: "1".into(), began_us: 1 };
     let how = EndMode::Graceful { attempt: 0 };
     let only_if = curfew_types::OnlyIf::default();
-    let request = curfew_agent_core::call::Request::End { session, how, only_if };
+    let request = curfew_agent_core::call::Request::End { session: session.into(), how, only_if };
     // The fake provider panics if it is asked.
     let event = ask::answer(inventory, 5, id(), request, clock::mono()).await;
     assert_eq!(event, Event::Ended { call: 5, result: Ok(EndReply::TooLate) });

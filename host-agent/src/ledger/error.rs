@@ -54,7 +54,7 @@ pub enum LedgerError {
     },
     /// The file was written by another version.
     #[error(
-        "{} has format {found}, and this agent reads format {FORMAT}: run the version that wrote it",
+        "{} has format {found}, and this agent reads formats up to {FORMAT}: run the version that wrote it",
         path.display()
     )]
     Format {

@@ -1,12 +1,13 @@
 //! Reading a ledger back: what holds, what a crash tore off, and what must not be passed over. It changes nothing.
 
 use super::{Header, LedgerError, line};
-use curfew_agent_core::Entry;
+use curfew_agent_core::{Entry, ledger};
 use std::path::Path;
 
 /// What stands in a ledger.
 #[derive(Debug)]
 pub(super) struct Contents {
+    pub(super) format: u32,
     pub(super) incarnation: u64,
     pub(super) entries: Vec<Entry>,
     /// Where the last whole line ends.
@@ -24,7 +25,7 @@ pub(super) fn contents(path: &Path, bytes: &[u8]) -> Result<Contents, LedgerErro
     let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
     let first = lines.next().and_then(whole).ok_or_else(|| damaged(1))?;
     let header: Header = serde_json::from_slice(first.1).map_err(|_| damaged(1))?;
-    if header.format != super::FORMAT {
+    if !(super::FORMAT_OLDEST..=super::FORMAT).contains(&header.format) {
         return Err(LedgerError::Format { path: path.into(), found: header.format });
     }
     let lines: Vec<&[u8]> = lines.collect();
@@ -34,19 +35,17 @@ pub(super) fn contents(path: &Path, bytes: &[u8]) -> Result<Contents, LedgerErro
         // Lines are counted from 1, and the header is the first.
         return Err(damaged(good + 2));
     }
-    let entry = |(at, json): (usize, &[u8])| {
-        serde_json::from_slice(json).map_err(|source| LedgerError::Entry {
-            path: path.into(),
-            line: at + 2,
-            source,
-        })
-    };
-    let jsons = read[..good].iter().flatten().map(|(_, json)| *json).enumerate();
+    let mut entries = Vec::new();
+    for (at, (_, json)) in read[..good].iter().flatten().enumerate() {
+        let unreadable = |source| LedgerError::Entry { path: path.into(), line: at + 2, source };
+        entries.extend(ledger::entries(json).map_err(unreadable)?);
+    }
     let header_length = bytes.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let length = header_length + lines[..good].iter().map(|line| line.len()).sum::<usize>();
     Ok(Contents {
+        format: header.format,
         incarnation: header.incarnation,
-        entries: jsons.map(entry).collect::<Result<_, _>>()?,
+        entries,
         length: length as u64,
         torn: (bytes.len() - length) as u64,
     })

@@ -88,7 +88,7 @@ fn what_was_appended_is_read_back_and_the_incarnation_stays() {
         at: curfew_types::Mono(1),
         expires: curfew_types::Mono(2),
         task_timeout_ms: 3,
-        logoff: curfew_types::Logoff::default(),
+        logoff: curfew_types::Logoff::default().into(),
         tasks: Vec::new(),
     };
     let mut first = open(dir.path());
@@ -183,13 +183,30 @@ fn damage_before_the_last_batch_is_an_error_that_names_the_line() {
 }
 
 #[test]
-fn a_ledger_of_another_format_is_left_alone() {
+fn a_ledger_of_a_later_format_is_left_alone() {
     let (dir, path) = written(&[]);
     let mut bytes = Vec::new();
-    line::write(&mut bytes, 0, &Header { format: 2, incarnation: 1 }).unwrap();
+    line::write(&mut bytes, 0, &Header { format: 3, incarnation: 1 }).unwrap();
     std::fs::write(&path, &bytes).unwrap();
     let error = Ledger::open(dir.path()).unwrap_err();
-    assert!(matches!(error, LedgerError::Format { found: 2, .. }), "{error}");
+    assert!(matches!(error, LedgerError::Format { found: 3, .. }), "{error}");
+}
+
+#[test]
+fn a_ledger_of_an_earlier_format_is_brought_up_to_this_one() {
+    let (dir, path) = written(&[]);
+    let mut bytes = Vec::new();
+    line::write(&mut bytes, 0, &Header { format: 1, incarnation: 7 }).unwrap();
+    line::write(&mut bytes, 0, &entry(1)).unwrap();
+    std::fs::write(&path, &bytes).unwrap();
+
+    let opened = open(dir.path());
+
+    assert_eq!((opened.ledger.incarnation(), &opened.entries[..]), (7, &[entry(1)][..]));
+    drop(opened);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.lines().next().is_some_and(|header| header.contains("\"format\":2")), "{text}");
+    assert_eq!(open(dir.path()).entries, [entry(1)]);
 }
 
 #[test]

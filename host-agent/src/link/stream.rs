@@ -190,7 +190,7 @@ impl Link {
     fn hear(&self, attached: &mut Attached, word: wire::AttachResponse) {
         let event = match word.message {
             Some(Message::Order(order)) => match order.try_into() {
-                Ok(order) => Event::Ordered(order),
+                Ok(order) => Event::Ordered(Box::new(order)),
                 Err(error) => return tracing::warn!("an order cannot be read and was left: {error}"),
             },
             Some(Message::Cancel(cancel)) => match cancel.try_into() {

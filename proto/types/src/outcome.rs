@@ -351,6 +351,47 @@ impl Verdict {
         self
     }
 
+    /// Whether two verdicts have the same shape: they differ in nothing but the ids and users of their sessions.
+    pub fn is_like(&self, other: &Verdict) -> bool {
+        let alike = |one: &SessionResult, other: &SessionResult| {
+            one.fate == other.fate && one.notices == other.notices && one.why == other.why
+        };
+        self.outcome == other.outcome
+            && self.reason == other.reason
+            && self.code == other.code
+            && self.sessions == other.sessions
+            && self.message == other.message
+            && self.results.len() == other.results.len()
+            && self.results.iter().zip(&other.results).all(|(one, other)| alike(one, other))
+    }
+
+    /// The shape alone: the verdict without the ids and users of its sessions. Many verdicts of an operation have the same.
+    #[must_use]
+    pub fn shape(&self) -> Verdict {
+        let nameless = |result: &SessionResult| SessionResult {
+            id: String::new(),
+            user: String::new(),
+            why: result.why.clone(),
+            ..*result
+        };
+        let results = self.results.iter().map(nameless).collect();
+        Verdict { message: self.message.clone(), results, ..*self }
+    }
+
+    /// The verdict of this shape about sessions with these ids and users, in the order of [`Verdict::results`]. `None`
+    /// if there are not as many of them.
+    #[must_use]
+    pub fn with_names(&self, names: impl IntoIterator<Item = (String, String)>) -> Option<Verdict> {
+        let mut names = names.into_iter();
+        let mut results = Vec::with_capacity(self.results.len());
+        for result in &self.results {
+            let (id, user) = names.next()?;
+            results.push(SessionResult { id, user, why: result.why.clone(), ..*result });
+        }
+        let verdict = Verdict { message: self.message.clone(), results, ..*self };
+        names.next().is_none().then_some(verdict)
+    }
+
     /// The sessions with this fate.
     pub fn results_of(&self, fate: SessionFate) -> impl Iterator<Item = &SessionResult> {
         self.results.iter().filter(move |result| result.fate == fate)
@@ -410,6 +451,33 @@ mod tests {
         let verdict =
             Verdict::new(Outcome::Failed, StatusCode::Unexpected, Reason::ProviderFailed, "é".repeat(400));
         assert_eq!(verdict.message.len(), MESSAGE_MAX);
+    }
+
+    #[test]
+    fn a_verdict_is_its_shape_and_the_names_of_its_sessions() {
+        let session = |id: &str, user: &str| SessionResult {
+            id: id.into(),
+            user: user.into(),
+            fate: SessionFate::Remaining,
+            notices: 2,
+            why: "held by vim".into(),
+        };
+        let verdict = |results| {
+            let counts = SessionCounts { found: 2, remaining: 2, ..SessionCounts::default() };
+            Verdict::new(Outcome::TimedOut, StatusCode::TimedOut, Reason::SessionsRemain, "2 of 2")
+                .with_sessions(counts, results)
+        };
+        let (one, other) = (
+            verdict(vec![session("1", "ann"), session("2", "bob")]),
+            verdict(vec![session("7", "eve"), session("8", "joe")]),
+        );
+        assert!(one.is_like(&other) && one.shape() == other.shape());
+        assert!(!one.is_like(&verdict(vec![session("1", "ann")])));
+
+        let names = || [("7".to_owned(), "eve".to_owned()), ("8".to_owned(), "joe".to_owned())];
+        assert_eq!(one.shape().with_names(names()), Some(other));
+        assert_eq!(one.shape().with_names(names().into_iter().take(1)), None);
+        assert_eq!(one.shape().with_names(names().into_iter().chain(names())), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use curfew_agent::provider::{
 };
 use curfew_types::{Guest, GuestId, OnlyIf, SessionKey, StatusCode};
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -97,14 +98,20 @@ impl Provider for Counted {
         self.guests.discover().await
     }
 
-    async fn list_sessions(
-        &self,
-        guest: &GuestId,
+    // Written out, so that the guests' own answer is handed on and not put into another box.
+    fn list_sessions<'s, 'g, 'a>(
+        &'s self,
+        guest: &'g GuestId,
         look: Look,
         budget: Duration,
-    ) -> Result<SessionList, Error> {
+    ) -> Pin<Box<dyn Future<Output = Result<SessionList, Error>> + Send + 'a>>
+    where
+        's: 'a,
+        'g: 'a,
+        Self: 'a,
+    {
         self.book.entries().first_call_ns.get_or_insert_with(monotonic_ns);
-        self.guests.list_sessions(guest, look, budget).await
+        self.guests.list_sessions(guest, look, budget)
     }
 
     async fn notify(

@@ -3,7 +3,7 @@
 
 use super::watch::{Watched, outcome};
 use anyhow::{Context as _, ensure};
-use curfew_agent_core::Entry;
+use curfew_agent_core::{Entry, ledger};
 use curfew_tests::guests::until;
 use curfew_types::{GuestId, SessionKey, TaskId, Verdict};
 use serde_json::Value;
@@ -188,7 +188,7 @@ impl Reader {
         for line in bytes.split(|byte| *byte == b'\n') {
             // The header is no entry.
             let json = line.iter().position(|byte| *byte == b'{').map(|at| &line[at..]);
-            entries.extend(json.and_then(|json| serde_json::from_slice(json).ok()));
+            entries.extend(json.and_then(|json| ledger::entries(json).ok()).into_iter().flatten());
         }
         Ok(())
     }

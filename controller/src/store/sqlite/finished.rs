@@ -4,7 +4,7 @@
 
 use super::body::{BodyError, VerdictBody, pack, unpack};
 use super::columns::{Packer, Unpacker};
-use curfew_types::{SessionResult, Verdict, WallTime};
+use curfew_types::{Verdict, WallTime};
 
 /// How many shapes are looked at for an equal one, the newest first: there are few, unless messages differ, and then no
 /// look would find one.
@@ -67,7 +67,7 @@ fn pack_shapes(tasks: &[FinishedRef<'_>], packer: &mut Packer) -> Vec<VerdictBod
     let mut rows: Vec<(usize, usize)> = Vec::new();
     for FinishedRef { verdict, .. } in tasks {
         let mut known = shapes.iter().enumerate().rev().take(LOOK_BACK);
-        let shape = known.find(|(_, known)| is_same_shape(known, verdict)).map(|(place, _)| place);
+        let shape = known.find(|(_, known)| known.is_like(verdict)).map(|(place, _)| place);
         let shape = shape.unwrap_or_else(|| {
             shapes.push(verdict);
             shapes.len() - 1
@@ -82,20 +82,6 @@ fn pack_shapes(tasks: &[FinishedRef<'_>], packer: &mut Packer) -> Vec<VerdictBod
         packer.count(count);
     }
     shapes.into_iter().map(VerdictBody::shape).collect()
-}
-
-/// Whether two verdicts differ in nothing but the ids and users of sessions.
-fn is_same_shape(one: &Verdict, other: &Verdict) -> bool {
-    let same = |one: &SessionResult, other: &SessionResult| {
-        one.fate == other.fate && one.notices == other.notices && one.why == other.why
-    };
-    one.outcome == other.outcome
-        && one.reason == other.reason
-        && one.code == other.code
-        && one.sessions == other.sessions
-        && one.message == other.message
-        && one.results.len() == other.results.len()
-        && one.results.iter().zip(&other.results).all(|(one, other)| same(one, other))
 }
 
 /// The tasks that the columns tell of, in the order of their ends.
@@ -157,7 +143,7 @@ fn unpack_places(unpacker: &mut Unpacker<'_>) -> Result<Vec<(u8, WallTime)>, Bod
 #[cfg(test)]
 mod tests {
     use super::*;
-    use curfew_types::{Outcome, Reason, SessionCounts, SessionFate, StatusCode};
+    use curfew_types::{Outcome, Reason, SessionCounts, SessionFate, SessionResult, StatusCode};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 

@@ -3,7 +3,7 @@
 use curfew_agent_core::call::{
     DrainReply, EndMode, EndReply, Error, NoticeReply, Request, SessionList, UndrainReply,
 };
-use curfew_agent_core::{Action, Core, Entry, Event, Settings};
+use curfew_agent_core::{Action, Core, Entry, Event, Settings, ledger};
 use curfew_types::agent::{Cancel, Finding, Order, OrderedTask, Report, SafeguardsMark};
 use curfew_types::{
     Drain, GuestId, Logoff, Mono, Now, OperationId, Session, SessionKey, SessionState, StatusCode, Verdict,
@@ -45,6 +45,15 @@ fn ordered(guests: &[&str]) -> Vec<OrderedTask> {
 
 pub(crate) fn cancel(guests: &[&str]) -> Cancel {
     Cancel { operation: operation(1), epoch: 1, tasks: ordered(guests), only_unaccepted: false }
+}
+
+/// Entries as a ledger's file gives them back.
+pub(crate) fn as_read_back(entries: &[Entry]) -> Vec<Entry> {
+    let read_back = |line| {
+        let json = serde_json::to_vec(&line).expect("lines are JSON");
+        ledger::entries(&json).expect("lines read back")
+    };
+    ledger::lines(entries).flat_map(read_back).collect()
 }
 
 /// A session of the guest's first boot.
@@ -129,8 +138,7 @@ impl Bench {
 
     /// The ledger as its file gives it back.
     pub(crate) fn read_back(&self) -> Vec<Entry> {
-        let text = serde_json::to_string(&self.ledger).expect("entries are JSON");
-        serde_json::from_str(&text).expect("entries read back")
+        as_read_back(&self.ledger)
     }
 
     pub(crate) fn now(&self) -> Now {
@@ -171,7 +179,7 @@ impl Bench {
     }
 
     pub(crate) fn order(&mut self, order: Order) {
-        self.handle(Event::Ordered(order));
+        self.handle(Event::Ordered(order.into()));
     }
 
     /// Entries of the last turn.
@@ -206,7 +214,7 @@ impl Bench {
     /// The session that the one call of the last turn ends, and how.
     pub(crate) fn ends(&self) -> (String, EndMode) {
         match self.call().request {
-            Request::End { session, how, .. } => (session.id, how),
+            Request::End { session, how, .. } => (session.id.clone(), how),
             other => panic!("it asks for something else: {other:?}"),
         }
     }

@@ -294,7 +294,7 @@ fn under_a_drain_whoever_came_after_the_act_moment_is_ended_too_but_not_for_ever
     for round in 1..40 {
         let name = format!("s{round}");
         while let Request::End { session, .. } = bench.next_call().request {
-            ended.push(session.id);
+            ended.push(session.id.clone());
             bench.ended(Ok(EndReply::Asked));
         }
         if !bench.findings().is_empty() {

@@ -1,9 +1,9 @@
 //! Beginning again from the ledger.
 
-use crate::bench::{Bench, REMAINING_MS, TIMEOUT_MS, listing, order};
+use crate::bench::{Bench, REMAINING_MS, TIMEOUT_MS, as_read_back, id, listing, operation, order};
 use curfew_agent_core::call::{EndMode, EndReply, Request};
-use curfew_agent_core::{Entry, Event};
-use curfew_types::{Now, Outcome, Reason};
+use curfew_agent_core::{Entry, Event, ledger};
+use curfew_types::{Now, Outcome, Reason, StatusCode, Verdict, WallTime};
 
 fn welcomed(mut bench: Bench) -> Bench {
     bench.handle(Event::Welcomed { epoch: 1, acknowledged: 0 });
@@ -72,8 +72,7 @@ fn the_ledger_in_fewer_entries_comes_to_the_same() {
     bench.list(Ok(listing(&[])));
     bench.ms += 1_500;
     let summary = bench.core.summary();
-    let text = serde_json::to_string(&summary).expect("entries are JSON");
-    let summary: Vec<Entry> = serde_json::from_str(&text).expect("entries read back");
+    let summary = as_read_back(&summary);
     let one = Bench::recover(bench.read_back(), bench.ms, "boot-1");
     let other = Bench::recover(summary, bench.ms, "boot-1");
     assert_eq!(one.core.hello(Vec::new(), 0), other.core.hello(Vec::new(), 0));
@@ -148,5 +147,62 @@ impl Bench {
             self.list(Ok(listing(&["a", "later"])));
         }
         self.ends()
+    }
+}
+
+#[test]
+fn what_is_written_of_many_guests_at_once_is_one_line_and_reads_back_as_it_was() {
+    let guests = ["vm-1", "vm-2", "vm-3"];
+    let mut bench = Bench::new();
+    bench.order(order(&guests));
+    for (call, session) in bench.calls().into_iter().zip(["a", "b", "c"]) {
+        bench.hold(Event::Listed { call: call.call, result: Ok(listing(&[session])) });
+    }
+    bench.end_turn();
+    for call in bench.calls() {
+        bench.hold(Event::Ended { call: call.call, result: Ok(EndReply::Ended) });
+    }
+    bench.end_turn();
+    for call in bench.calls() {
+        bench.hold(Event::Listed { call: call.call, result: Ok(listing(&[])) });
+    }
+    bench.end_turn();
+
+    let written = &bench.ledger;
+    let of = |kind: fn(&Entry) -> bool| written.iter().filter(|entry| kind(entry)).count();
+    assert_eq!(of(|entry| matches!(entry, Entry::Acting { .. })), guests.len());
+    assert_eq!(of(|entry| matches!(entry, Entry::Finished { .. })), guests.len());
+    let lines = ledger::lines(written).count();
+    assert_eq!(lines, written.len() - 2 * (guests.len() - 1), "{written:?}");
+    let mut expected = written.clone();
+    for entry in &mut expected {
+        if let Entry::Acting { targets, .. } = entry {
+            targets.iter_mut().for_each(|target| target.asked = 0);
+        }
+    }
+    assert_eq!(as_read_back(written), expected);
+}
+
+#[test]
+fn what_differs_in_more_than_names_has_lines_of_its_own() {
+    let finished = |index: u32, message: &str, sequence: u64, follow_up: bool| Entry::Finished {
+        operation: operation(1),
+        index,
+        guest: id("vm-1"),
+        verdict: Verdict::new(Outcome::Failed, StatusCode::Unexpected, Reason::Unverified, message).into(),
+        sequence,
+        at: WallTime(1),
+        follow_up,
+    };
+    let cases: [(&str, [Entry; 2], usize); 5] = [
+        ("the same", [finished(0, "x", 1, false), finished(1, "x", 2, false)], 1),
+        ("acknowledged before", [finished(0, "x", 0, false), finished(1, "x", 0, false)], 1),
+        ("another message", [finished(0, "x", 1, false), finished(1, "y", 2, false)], 2),
+        ("a gap in the numbers", [finished(0, "x", 1, false), finished(1, "x", 3, false)], 2),
+        ("a follow-up", [finished(0, "x", 1, true), finished(1, "x", 2, true)], 2),
+    ];
+    for (what, entries, lines) in cases {
+        assert_eq!(ledger::lines(&entries).count(), lines, "{what}");
+        assert_eq!(as_read_back(&entries), entries, "{what}");
     }
 }

@@ -23,7 +23,7 @@ fn the_targets_are_in_the_ledger_before_the_first_is_ended() {
         .into_iter()
         .find_map(|entry| if let Entry::Acting { targets, .. } = entry { Some(targets) } else { None });
     let sessions: Vec<_> = written.expect("is written").into_iter().map(|target| target.session).collect();
-    assert_eq!(sessions, [key("a"), key("b")]);
+    assert_eq!(sessions, ["a", "b"].map(|id| key(id).into()));
     assert_eq!(bench.ends(), ("a".into(), EndMode::Graceful { attempt: 0 }));
 }
 

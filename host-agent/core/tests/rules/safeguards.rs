@@ -1,6 +1,6 @@
 //! What no operation may touch: held guests and protected users, and when the agent says that it heeds them.
 
-use crate::bench::{Bench, REMAINING_MS, TIMEOUT_MS, id, listing, operation, order};
+use crate::bench::{Bench, REMAINING_MS, TIMEOUT_MS, as_read_back, id, listing, operation, order};
 use curfew_agent_core::call::{EndReply, Request};
 use curfew_agent_core::{Entry, Event};
 use curfew_types::agent::{Order, Safeguards, SafeguardsMark};
@@ -336,8 +336,7 @@ fn after_a_restart_protected_sessions_are_still_neither_targets_nor_new() {
     bench.protect(2, &["user-a", "user-c"]);
     let ms = bench.ms + 1;
     for ledger in [bench.read_back(), bench.core.summary()] {
-        let text = serde_json::to_string(&ledger).expect("entries are JSON");
-        let ledger = serde_json::from_str(&text).expect("entries read back");
+        let ledger = as_read_back(&ledger);
         let mut bench = welcomed(Bench::recover(ledger, ms, "boot-1"));
         bench.list(Ok(listing(&["a", "c"])));
         let verdict = bench.verdict();

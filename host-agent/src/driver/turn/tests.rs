@@ -78,7 +78,7 @@ fn looking_at_what_was_accepted() -> Turn {
         at: curfew_types::Mono(1),
         expires: curfew_types::Mono(2),
         task_timeout_ms: 3,
-        logoff: curfew_types::Logoff::default(),
+        logoff: curfew_types::Logoff::default().into(),
         tasks: Vec::new(),
     };
     let look = call(Request::List(curfew_agent_core::call::Look::default()));

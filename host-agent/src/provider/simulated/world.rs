@@ -139,7 +139,7 @@ impl World {
         if guest.asked && config.has(number, FaultKind::Unverifiable) {
             return Err(Error::unlistable("the simulated guest cannot list its sessions any more"));
         }
-        let boot = boot_id(config, number, guest.boot);
+        let boot = guest.boot_id.clone();
         let sessions = guest.sessions.iter().map(|session| session.shown(config, it, &boot)).collect();
         let clock = WallTime(i64::try_from(now_ms).unwrap_or(i64::MAX));
         let held_by = |session: &guest::SimulatedSession| {
@@ -164,7 +164,7 @@ impl World {
             _ => None,
         });
         let (_, guest) = self.asked(config, number, now_ms)?;
-        let boot = boot_id(config, number, guest.boot);
+        let boot = guest.boot_id.clone();
         let (mut replies, mut shown) = (Vec::new(), Vec::new());
         for key in keys {
             let is_it = |session: &&mut guest::SimulatedSession| {
@@ -203,7 +203,7 @@ impl World {
             let message = "the simulated guest denies ending sessions";
             return Err(Error::new(StatusCode::AccessDenied, message));
         }
-        if boot_id(config, number, guest.boot) != key.boot {
+        if guest.boot_id != key.boot {
             return Ok(EndReply::NotThatSession);
         }
         let Some(at) = guest.sessions.iter().position(|session| session.is_named(&key.id)) else {
@@ -319,7 +319,12 @@ impl World {
 
     fn guest(&mut self, config: &SimulatedConfig, number: u32) -> &mut SimulatedGuest {
         let born_ms = self.born_ms;
-        self.guests.entry(number).or_insert_with(|| SimulatedGuest::begin(config, number, born_ms))
+        let guest =
+            self.guests.entry(number).or_insert_with(|| SimulatedGuest::begin(config, number, born_ms));
+        if guest.boot_id.is_empty() {
+            guest.name_boot(config, number);
+        }
+        guest
     }
 }
 
@@ -329,12 +334,8 @@ fn first_end(guest: &mut SimulatedGuest, config: &SimulatedConfig, it: Moment) {
         guest.log_on(config, "newcomer".into(), it);
     }
     if config.has(it.number, FaultKind::Reboots) {
-        guest.reboot();
+        guest.reboot(config, it.number);
     }
-}
-
-fn boot_id(config: &SimulatedConfig, guest: u32, boot: u32) -> String {
-    format!("{:x}-{guest}-{boot}", config.seed)
 }
 
 #[cfg(test)]

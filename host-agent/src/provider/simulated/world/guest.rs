@@ -13,7 +13,10 @@ const LOGGED_ON_BEFORE_MS: u64 = 8 * 60 * 60 * 1000;
 pub(in crate::provider::simulated) struct SimulatedGuest {
     pub(super) name: String,
     /// How often it rebooted.
-    pub(super) boot: u32,
+    boot: u32,
+    /// The name of this boot; empty where the state file does not have it yet.
+    #[serde(default)]
+    pub(super) boot_id: String,
     /// The number of the next session.
     next: u32,
     /// A session of it was asked to end.
@@ -69,6 +72,7 @@ impl SimulatedGuest {
         SimulatedGuest {
             name: config.name_of(number),
             boot: 0,
+            boot_id: String::new(),
             next: people + 1,
             asked: false,
             sessions,
@@ -89,7 +93,7 @@ impl SimulatedGuest {
                 }
                 FaultKind::RebootsAfterMs(ms) if !self.rebooted && it.age_ms() >= ms => {
                     self.rebooted = true;
-                    self.reboot();
+                    self.reboot(config, it.number);
                 }
                 _ => {}
             }
@@ -116,8 +120,13 @@ impl SimulatedGuest {
         true
     }
 
-    pub(super) fn reboot(&mut self) {
+    pub(super) fn name_boot(&mut self, config: &SimulatedConfig, number: u32) {
+        self.boot_id = format!("{:x}-{number}-{}", config.seed, self.boot);
+    }
+
+    pub(super) fn reboot(&mut self, config: &SimulatedConfig, number: u32) {
         self.boot += 1;
+        self.name_boot(config, number);
         self.sessions.clear();
         self.drain = None;
     }
@@ -154,7 +163,7 @@ impl SimulatedSession {
             user: self.user.clone(),
             state: self.state(config, it),
             kind: if dice.is_multiple_of(2) { "ssh".into() } else { "x11".into() },
-            origin: format!("192.0.2.{}", dice % 254 + 1),
+            origin: ["192.0.2.", &(dice % 254 + 1).to_string()].concat(),
             since: WallTime(i64::try_from(since_ms).unwrap_or(i64::MAX)),
             idle_ms: Some(self.idle_ms(config, it)),
         }
