@@ -32,9 +32,24 @@ const FIRST_SLICE: u32 = 8;
 impl Core {
     /// Lets the connected hosts of an operation take their turns, and watches the time of those that are away.
     pub(crate) fn make_hosts_ready(&mut self, now: Now, id: OperationId) {
-        let hosts = self.operations.get(&id).map_or(0, |operation| operation.hosts.len());
-        for place in 0..u32::try_from(hosts).unwrap_or(u32::MAX) {
-            self.make_host_ready(now, id, place);
+        let Some(operation) = self.operations.get_mut(&id) else { return };
+        // An operation's hosts are in the fleet's order as a rule: going along with it saves searching for each.
+        let mut fleet = self.fleet.hosts.iter().peekable();
+        for (place, host) in (0..).zip(&operation.hosts) {
+            if !operation.lanes.has_queued(place) {
+                continue;
+            }
+            while fleet.next_if(|(name, _)| **name < host.name).is_some() {}
+            let is_connected = match fleet.peek() {
+                Some((name, entry)) if **name == host.name => entry.session.is_some(),
+                _ => self.fleet.is_connected(&host.name),
+            };
+            if is_connected {
+                operation.lanes.make_host_ready(place);
+            } else {
+                let at = now.mono.plus(operation.spec.deliver_within_ms);
+                self.timers.set(at, Timer::HostAway { operation: id, host: place });
+            }
         }
     }
 

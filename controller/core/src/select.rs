@@ -98,7 +98,8 @@ pub(crate) fn guests(
     }
     let ids: HashSet<&GuestId> = selection.guest_ids.iter().collect();
     let options: Vec<&'static str> = guard.capabilities_for(&spec.logoff).collect();
-    let (mut hosts, mut notes) = (Vec::new(), Vec::new());
+    let room = if selection.all { fleet.hosts.len() } else { 0 };
+    let (mut hosts, mut notes) = (Vec::with_capacity(room), Vec::with_capacity(room));
     let (mut left_out, mut digest, mut index) = (BTreeMap::new(), SetDigest::new(), 0);
     for (name, host) in &fleet.hosts {
         let listed = host.guests_by_name();

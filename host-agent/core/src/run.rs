@@ -104,17 +104,18 @@ impl Run {
         }
     }
 
-    /// The stage to report. It never goes back: what may still be forced is ending until it is.
+    /// The stage to report. It never goes back: what may still be forced is ending until it is, and who is asked again has been
+    /// looked at before.
     pub(crate) fn stage(&self) -> Stage {
         let is_forcing = self.acting.as_ref().is_some_and(|acting| acting.forcing);
+        let is_asked_again = self.acting.as_ref().is_some_and(|acting| acting.rounds > 0);
         match self.phase {
             Phase::Waiting | Phase::Draining | Phase::Looking if self.warning.is_none() => Stage::Accepted,
             Phase::Waiting | Phase::Draining | Phase::Looking | Phase::Warning => Stage::Warning,
-            Phase::Ending { .. } if is_forcing => Stage::Forcing,
-            Phase::Ending { .. } => Stage::Ending,
-            Phase::Verifying if self.logoff.force_after_ms.is_some() && !is_forcing => Stage::Ending,
-            Phase::Verifying if is_forcing => Stage::Forcing,
-            Phase::Verifying => Stage::Verifying,
+            Phase::Ending { .. } | Phase::Verifying if is_forcing => Stage::Forcing,
+            Phase::Ending { .. } | Phase::Verifying if self.logoff.force_after_ms.is_some() => Stage::Ending,
+            Phase::Ending { .. } if !is_asked_again => Stage::Ending,
+            Phase::Ending { .. } | Phase::Verifying => Stage::Verifying,
         }
     }
 

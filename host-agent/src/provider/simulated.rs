@@ -100,16 +100,16 @@ impl Simulated {
         (is_name && (1..=self.config.guests).contains(&number)).then_some(number)
     }
 
-    /// Waits until the guest answers, or says that it has not within the budget.
-    async fn answers(&self, number: u32, budget: Duration) -> Result<(), Error> {
+    /// Waits until the guest answers, or says that it has not within the budget. Returns what time it is then.
+    async fn answers(&self, number: u32, budget: Duration) -> Result<u64, Error> {
         let now_ms = self.now_ms();
         let wait = match self.world().silence(&self.config, number, now_ms) {
-            Silence::None => return Ok(()),
+            Silence::None => return Ok(now_ms),
             Silence::Until(then_ms) => Duration::from_millis(then_ms.saturating_sub(now_ms)),
             Silence::Forever => Duration::MAX,
         };
         tokio::time::sleep(wait.min(budget)).await;
-        if wait <= budget { Ok(()) } else { Err(Self::silent(budget)) }
+        if wait <= budget { Ok(self.now_ms()) } else { Err(Self::silent(budget)) }
     }
 
     fn silent(budget: Duration) -> Error {
@@ -118,8 +118,7 @@ impl Simulated {
     }
 
     /// Changes the guests and writes the state file before anybody learns of it.
-    fn change<T>(&self, act: impl FnOnce(&mut World, u64) -> Result<T, Error>) -> Result<T, Error> {
-        let now_ms = self.now_ms();
+    fn change<T>(&self, now_ms: u64, act: impl FnOnce(&mut World) -> Result<T, Error>) -> Result<T, Error> {
         let mut world = self.world();
         let kept = self.config.state_file.as_ref().map(|path| (path, world.clone()));
         let failed = |doing: &str, error: std::io::Error| {
@@ -135,7 +134,7 @@ impl Simulated {
             }
             world.logons_read = read;
         }
-        let result = act(&mut world, now_ms);
+        let result = act(&mut world);
         if let Some((path, before)) = kept
             && before != *world
         {
@@ -187,8 +186,8 @@ impl Provider for Simulated {
         budget: Duration,
     ) -> Result<SessionList, Error> {
         let number = self.number_of(guest)?;
-        self.answers(number, budget).await?;
-        self.change(|world, now_ms| world.list(&self.config, number, look, now_ms))
+        let now_ms = self.answers(number, budget).await?;
+        self.change(now_ms, |world| world.list(&self.config, number, look, now_ms))
     }
 
     async fn notify(
@@ -199,12 +198,12 @@ impl Provider for Simulated {
         budget: Duration,
     ) -> Result<Vec<NoticeReply>, Error> {
         let number = self.number_of(guest)?;
-        self.answers(number, budget).await?;
+        let now_ms = self.answers(number, budget).await?;
         if self.config.has(number, FaultKind::NotifyHangs) {
             tokio::time::sleep(budget).await;
             return Err(Self::silent(budget));
         }
-        self.change(|world, now_ms| world.notify(&self.config, number, sessions, text, now_ms))
+        self.change(now_ms, |world| world.notify(&self.config, number, sessions, text, now_ms))
     }
 
     async fn end_session(
@@ -219,8 +218,8 @@ impl Provider for Simulated {
         if budget.is_zero() {
             return Ok(EndReply::TooLate);
         }
-        self.answers(number, budget).await?;
-        self.change(|world, now_ms| world.end(&self.config, number, session, (how, only_if), now_ms))
+        let now_ms = self.answers(number, budget).await?;
+        self.change(now_ms, |world| world.end(&self.config, number, session, (how, only_if), now_ms))
     }
 
     async fn drain(
@@ -230,14 +229,14 @@ impl Provider for Simulated {
         budget: Duration,
     ) -> Result<DrainReply, Error> {
         let number = self.number_of(guest)?;
-        self.answers(number, budget).await?;
-        self.change(|world, now_ms| world.drain(&self.config, number, order, now_ms))
+        let now_ms = self.answers(number, budget).await?;
+        self.change(now_ms, |world| world.drain(&self.config, number, order, now_ms))
     }
 
     async fn undrain(&self, guest: &GuestId, budget: Duration) -> Result<UndrainReply, Error> {
         let number = self.number_of(guest)?;
-        self.answers(number, budget).await?;
-        self.change(|world, now_ms| world.undrain(&self.config, number, now_ms))
+        let now_ms = self.answers(number, budget).await?;
+        self.change(now_ms, |world| world.undrain(&self.config, number, now_ms))
     }
 }
 

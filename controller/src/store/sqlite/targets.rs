@@ -6,6 +6,7 @@ use super::guests::{GuestBody, Identity};
 use curfew_controller_core::record::{TargetGuest, TargetHost};
 use curfew_types::HostName;
 use prost::Message;
+use std::num::NonZero;
 
 /// In the byte before a guest: which way its id is written.
 const UUID: u8 = 1;
@@ -40,11 +41,47 @@ struct TargetHostBody {
     guests: Vec<GuestBody>,
 }
 
+/// Fewest chunks that are worth another thread: each takes some tens of microseconds.
+const CHUNKS_A_THREAD: usize = 64;
+/// Most threads that pack a large operation.
+const THREADS: usize = 4;
+
 /// The targets' bodies, chunk after chunk. `None` if the indices have gaps.
+///
+/// A large set is packed on several threads: until it is stored no order goes out, and the processors have nothing else to do.
 pub(super) fn pack_targets(hosts: &[TargetHost]) -> Option<Vec<Vec<u8>>> {
+    let chunks = split(hosts)?;
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = (chunks.len() / CHUNKS_A_THREAD).clamp(1, processors.min(THREADS));
+    Some(pack_on(threads, &chunks))
+}
+
+fn pack_on(threads: usize, chunks: &[Vec<Piece<'_>>]) -> Vec<Vec<u8>> {
+    let pack = |chunks: &[Vec<Piece<'_>>]| -> Vec<Vec<u8>> {
+        chunks.iter().map(|chunk| pack_chunk(chunk)).collect()
+    };
+    let (here, there) = chunks.split_at(chunks.len().div_ceil(threads));
+    if there.is_empty() {
+        return pack(here);
+    }
+    std::thread::scope(|scope| {
+        let others = scope.spawn(|| pack_on(threads - 1, there));
+        let mut packed = pack(here);
+        match others.join() {
+            Ok(others) => packed.extend(others),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+        packed
+    })
+}
+
+/// A host's guests within a chunk.
+type Piece<'a> = (&'a HostName, &'a [TargetGuest]);
+
+/// Which guests belong to which chunk. `None` if the indices have gaps.
+fn split(hosts: &[TargetHost]) -> Option<Vec<Vec<Piece<'_>>>> {
     let room = usize::try_from(CHUNK).ok()?;
-    let mut chunks = Vec::new();
-    let mut chunk = Chunk::default();
+    let (mut chunks, mut chunk) = (Vec::new(), Vec::new());
     let mut index = 0_usize;
     for host in hosts {
         if usize::try_from(host.first).ok()? != index {
@@ -54,11 +91,11 @@ pub(super) fn pack_targets(hosts: &[TargetHost]) -> Option<Vec<Vec<u8>>> {
         // A host without guests is kept too: it has its place.
         loop {
             let (here, rest) = guests.split_at(guests.len().min(room - index % room));
-            chunk.add(&host.host, here);
+            chunk.push((&host.host, here));
             guests = rest;
             index += here.len();
             if index.is_multiple_of(room) && !here.is_empty() {
-                chunks.push(std::mem::take(&mut chunk).into_body());
+                chunks.push(std::mem::take(&mut chunk));
             }
             if guests.is_empty() {
                 break;
@@ -66,9 +103,17 @@ pub(super) fn pack_targets(hosts: &[TargetHost]) -> Option<Vec<Vec<u8>>> {
         }
     }
     if !chunk.is_empty() {
-        chunks.push(chunk.into_body());
+        chunks.push(chunk);
     }
     Some(chunks)
+}
+
+fn pack_chunk(pieces: &[Piece<'_>]) -> Vec<u8> {
+    let mut chunk = Chunk::default();
+    for (host, guests) in pieces {
+        chunk.add(host, guests);
+    }
+    chunk.into_body()
 }
 
 /// Room for a chunk's targets as a rule: a UUID, what is new in a name, and what says how long that is.
@@ -77,7 +122,6 @@ const CHUNK_BYTES: usize = CHUNK as usize * 32;
 /// A chunk that is being packed.
 struct Chunk<'a> {
     packer: Packer,
-    hosts: usize,
     host: &'a str,
     id: &'a str,
     name: &'a str,
@@ -86,15 +130,11 @@ struct Chunk<'a> {
 
 impl Default for Chunk<'_> {
     fn default() -> Self {
-        Chunk { packer: Packer::with_capacity(CHUNK_BYTES), hosts: 0, host: "", id: "", name: "", wave: 0 }
+        Chunk { packer: Packer::with_capacity(CHUNK_BYTES), host: "", id: "", name: "", wave: 0 }
     }
 }
 
 impl<'a> Chunk<'a> {
-    fn is_empty(&self) -> bool {
-        self.hosts == 0
-    }
-
     fn add(&mut self, host: &'a HostName, guests: &'a [TargetGuest]) {
         self.packer.text(self.host, host.as_str());
         self.packer.count(guests.len());
@@ -102,7 +142,6 @@ impl<'a> Chunk<'a> {
             self.add_guest(host, guest);
         }
         self.host = host.as_str();
-        self.hosts += 1;
     }
 
     fn add_guest(&mut self, host: &HostName, guest: &'a TargetGuest) {
@@ -238,6 +277,7 @@ mod tests {
                 first += count;
             }
             let chunks = pack_targets(&hosts).expect("no gaps");
+            prop_assert_eq!(&chunks, &pack_on(3, &split(&hosts).expect("no gaps")));
             let mut read: Vec<(HostName, Vec<TargetGuest>)> = Vec::new();
             for chunk in chunks {
                 for HostTargets { host, guests } in unpack_targets(&chunk).expect("targets") {

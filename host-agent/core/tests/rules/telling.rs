@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, COMPANY_MS, id, listing, order};
 use curfew_agent_core::Event;
-use curfew_agent_core::call::EndReply;
+use curfew_agent_core::call::{EndReply, Request};
 use curfew_types::agent::{Safeguards, SafeguardsMark};
 use curfew_types::{DrainAsk, DrainWish, Stage};
 
@@ -119,4 +119,27 @@ fn what_waits_when_a_stream_ends_is_told_on_the_next_one() {
     bench.handle(Event::Welcomed { epoch: 1, acknowledged: 0 });
     assert_eq!(bench.reports()[0].drains.as_ref().map(Vec::len), Some(1));
     assert_eq!(bench.reports()[0].progress.len(), 1);
+}
+
+#[test]
+fn somebody_who_stays_is_asked_again_without_another_word() {
+    let mut bench = Bench::acting(&["a"]);
+    let (mut told, mut asked) = (Vec::new(), 0);
+    while asked < 4 {
+        told.extend(bench.reports().into_iter().flat_map(|report| report.progress));
+        match bench.calls().first().map(|call| call.request.clone()) {
+            Some(Request::List(_)) => bench.list(Ok(listing(&["a"]))),
+            Some(Request::End { .. }) => {
+                asked += 1;
+                bench.ended(Ok(EndReply::Asked));
+            }
+            Some(other) => panic!("it asks for something else: {other:?}"),
+            None => {
+                let (at, _) = bench.core.poll_timeout().expect("a moment");
+                bench.pass(at.since(bench.now().mono));
+            }
+        }
+    }
+    let told: Vec<Stage> = told.iter().map(|told| told.stage).collect();
+    assert_eq!(told, [Stage::Verifying]);
 }
