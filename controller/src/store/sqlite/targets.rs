@@ -65,12 +65,13 @@ fn pack_on(threads: usize, chunks: &[Vec<Piece<'_>>]) -> Vec<Vec<u8>> {
         return pack(here);
     }
     std::thread::scope(|scope| {
-        let others = scope.spawn(|| pack_on(threads - 1, there));
+        let others = std::thread::Builder::new().spawn_scoped(scope, || pack_on(threads - 1, there));
         let mut packed = pack(here);
-        match others.join() {
-            Ok(others) => packed.extend(others),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+        packed.extend(match others {
+            Ok(others) => others.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // A system without room for another thread has this one.
+            Err(_) => pack(there),
+        });
         packed
     })
 }
