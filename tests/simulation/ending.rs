@@ -100,7 +100,8 @@ impl World {
     ) -> Option<TaskId> {
         let agent = self.hosts[host].process.as_ref()?;
         let hello = agent.core.hello(Vec::new(), 0);
-        let is_ending = |stage: Stage| matches!(stage, Stage::Ending | Stage::Forcing);
+        // Who has been looked at since is asked again.
+        let is_ending = |stage: Stage| matches!(stage, Stage::Ending | Stage::Forcing | Stage::Verifying);
         let ending = hello.unfinished.iter().filter(|progress| is_ending(progress.stage));
         let mut ids = ending.map(|progress| TaskId { operation: progress.operation, index: progress.index });
         let id = ids.find(|id| self.truth.guests.get(id) == Some(guest));
