@@ -135,7 +135,8 @@ impl Ledger {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(
                 error,
-                "the ledger's format stays as it was, and older versions may not read what is added to it"
+                "the ledger could not be brought up to this version's format, and an older version may refuse what is added \
+                 to it: free space on its disk; the next start tries again"
             );
         }
         Ok(Opened { ledger, entries: contents.entries, torn: contents.torn })

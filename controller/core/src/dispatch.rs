@@ -5,7 +5,7 @@ use crate::core::{Core, PlantedBug};
 use crate::fleet::Owner;
 use crate::operation::{Operation, Recall};
 use crate::record::Record;
-use crate::timer::Timer;
+use crate::timer::{Timer, Timers};
 use curfew_types::agent::{Cancel, Order, OrderedTask};
 use curfew_types::{
     Budgets, GuestId, Mono, Now, OperationId, OperationState, Outcome, Reason, Stage, StatusCode, TaskId,
@@ -35,21 +35,17 @@ impl Core {
         let Some(operation) = self.operations.get_mut(&id) else { return };
         // An operation's hosts are in the fleet's order as a rule: going along with it saves searching for each.
         let mut fleet = self.fleet.hosts.iter().peekable();
-        for (place, host) in (0..).zip(&operation.hosts) {
+        for place in 0..u32::try_from(operation.hosts.len()).unwrap_or(u32::MAX) {
             if !operation.lanes.has_queued(place) {
                 continue;
             }
+            let host = &operation.hosts[place as usize];
             while fleet.next_if(|(name, _)| **name < host.name).is_some() {}
             let is_connected = match fleet.peek() {
                 Some((name, entry)) if **name == host.name => entry.session.is_some(),
                 _ => self.fleet.is_connected(&host.name),
             };
-            if is_connected {
-                operation.lanes.make_host_ready(place);
-            } else {
-                let at = now.mono.plus(operation.spec.deliver_within_ms);
-                self.timers.set(at, Timer::HostAway { operation: id, host: place });
-            }
+            make_ready_or_watch(&mut self.timers, operation, now, place, is_connected);
         }
     }
 
@@ -59,13 +55,8 @@ impl Core {
         if !operation.lanes.has_queued(place) {
             return;
         }
-        let host = &operation.hosts[place as usize];
-        if self.fleet.is_connected(&host.name) {
-            operation.lanes.make_host_ready(place);
-        } else {
-            let at = now.mono.plus(operation.spec.deliver_within_ms);
-            self.timers.set(at, Timer::HostAway { operation: id, host: place });
-        }
+        let is_connected = self.fleet.is_connected(&operation.hosts[place as usize].name);
+        make_ready_or_watch(&mut self.timers, operation, now, place, is_connected);
     }
 
     /// Starts what may start.
@@ -356,5 +347,21 @@ impl Unconfirmed {
             }
         }
         unconfirmed
+    }
+}
+
+/// Lets a host of an operation take its turn, or watches its time if it is away.
+fn make_ready_or_watch(
+    timers: &mut Timers,
+    operation: &mut Operation,
+    now: Now,
+    place: u32,
+    is_connected: bool,
+) {
+    if is_connected {
+        operation.lanes.make_host_ready(place);
+    } else {
+        let at = now.mono.plus(operation.spec.deliver_within_ms);
+        timers.set(at, Timer::HostAway { operation: operation.id, host: place });
     }
 }

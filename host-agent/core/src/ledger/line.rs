@@ -128,20 +128,29 @@ fn finished_written(entry: &Entry) -> Option<FinishedWritten<'_>> {
     Some((*index, guest, Each(&verdict.results, |SessionResult { id, user, .. }| Some((id, user)))))
 }
 
+/// What the kinds of lines with several entries end with.
+const TOGETHER: &str = "_together";
+
+/// What kind of line it is.
+#[derive(Deserialize)]
+struct Kind {
+    entry: String,
+}
+
 /// The entries of a line that was read.
 ///
 /// # Errors
 /// When it is none that this version writes.
 pub fn entries(json: &[u8]) -> Result<Vec<Entry>, serde_json::Error> {
-    let error = match serde_json::from_slice::<Entry>(json) {
-        Ok(entry) => return Ok(vec![entry]),
-        Err(error) => error,
-    };
-    match serde_json::from_slice::<Together<Vec<ActingRead>, Vec<FinishedRead>>>(json) {
-        Ok(Together::ActingTogether { operation, at, tasks }) => {
+    let Kind { entry } = serde_json::from_slice(json)?;
+    if !entry.ends_with(TOGETHER) {
+        return Ok(vec![serde_json::from_slice(json)?]);
+    }
+    match serde_json::from_slice::<Together<Vec<ActingRead>, Vec<FinishedRead>>>(json)? {
+        Together::ActingTogether { operation, at, tasks } => {
             Ok(tasks.into_iter().map(|task| acting(operation, at, task)).collect())
         }
-        Ok(Together::FinishedTogether { operation, at, sequence, verdict, tasks }) => (0..)
+        Together::FinishedTogether { operation, at, sequence, verdict, tasks } => (0..)
             .zip(tasks)
             .map(|(place, (index, guest, names))| {
                 let verdict = verdict.with_names(names).ok_or_else(|| {
@@ -153,8 +162,6 @@ pub fn entries(json: &[u8]) -> Result<Vec<Entry>, serde_json::Error> {
                 Ok(Entry::Finished { operation, index, guest, verdict, sequence, at, follow_up: false })
             })
             .collect(),
-        // What is wrong with it as an entry says more.
-        Err(_) => Err(error),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Beginning again from the ledger.
 
-use crate::bench::{Bench, REMAINING_MS, TIMEOUT_MS, as_read_back, id, listing, operation, order};
+use crate::bench::{Bench, REMAINING_MS, TIMEOUT_MS, as_read_back, id, key, listing, operation, order};
+use curfew_agent_core::acting::{LeftAlone, LeftEarly, Target};
 use curfew_agent_core::call::{EndMode, EndReply, Request};
 use curfew_agent_core::{Entry, Event, ledger};
-use curfew_types::{Now, Outcome, Reason, StatusCode, Verdict, WallTime};
+use curfew_types::{Mono, Now, Outcome, Reason, SessionKey, StatusCode, Verdict, WallTime};
 
 fn welcomed(mut bench: Bench) -> Bench {
     bench.handle(Event::Welcomed { epoch: 1, acknowledged: 0 });
@@ -205,4 +206,70 @@ fn what_differs_in_more_than_names_has_lines_of_its_own() {
         assert_eq!(ledger::lines(&entries).count(), lines, "{what}");
         assert_eq!(as_read_back(&entries), entries, "{what}");
     }
+}
+
+#[test]
+fn an_act_moment_of_which_there_is_more_to_say_than_its_targets_has_a_line_of_its_own() {
+    let plain = |session: &str| Target {
+        session: key(session).into(),
+        user: "ann".into(),
+        notices: 0,
+        unnoticed: String::new(),
+        asked: 0,
+        said_over: false,
+        forced: false,
+        gone: false,
+        held_by: String::new(),
+        spared: false,
+        unmatched: false,
+    };
+    let acting = |at: u64, target: Target, additions: u32| Entry::Acting {
+        operation: operation(1),
+        index: 0,
+        at: Mono(at),
+        guest_boot: "first".into(),
+        targets: vec![target],
+        additions,
+        left_early: Vec::new(),
+        left_alone: Vec::new(),
+    };
+    let with = |early: &[LeftEarly], alone: &[LeftAlone]| {
+        let mut entry = acting(1, plain("a"), 0);
+        if let Entry::Acting { left_early, left_alone, .. } = &mut entry {
+            (*left_early, *left_alone) = (early.to_vec(), alone.to_vec());
+        }
+        entry
+    };
+    let early = LeftEarly { id: "b".into(), user: "bob".into(), notices: 1 };
+    let alone = LeftAlone { session: key("c"), user: "eve".into(), why: "protected".into(), notices: 0 };
+    let of_another_boot = SessionKey { boot: "second".into(), ..key("a") };
+    let cases = [
+        ("another moment", acting(2, plain("a"), 0)),
+        ("somebody added", acting(1, plain("a"), 1)),
+        ("told", acting(1, Target { notices: 1, ..plain("a") }, 0)),
+        ("not to be told", acting(1, Target { unnoticed: "no terminal".into(), ..plain("a") }, 0)),
+        ("killed", acting(1, Target { forced: true, ..plain("a") }, 0)),
+        ("spared", acting(1, Target { spared: true, ..plain("a") }, 0)),
+        ("unmatched", acting(1, Target { unmatched: true, ..plain("a") }, 0)),
+        ("another boot", acting(1, Target { session: of_another_boot.into(), ..plain("a") }, 0)),
+        ("left early", with(&[early], &[])),
+        ("left alone", with(&[], &[alone])),
+    ];
+    for (what, entry) in cases {
+        for entries in [[acting(1, plain("a"), 0), entry.clone()], [entry, acting(1, plain("a"), 0)]] {
+            assert_eq!(ledger::lines(&entries).count(), 2, "{what}");
+            assert_eq!(as_read_back(&entries), entries, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_line_of_several_entries_that_does_not_hold_is_refused_in_its_own_words() {
+    let line = r#"{"entry":"finished_together","operation":"op-0000000000001","at":1,"sequence":1,"verdict":
+        {"outcome":"succeeded","code":"S_OK","reason":"sessions_ended","message":"","sessions":{}},
+        "tasks":[[0,"vm-1",[["1","ann"]]]]}"#;
+    let error = ledger::entries(line.as_bytes()).expect_err("it has a session too many");
+    assert!(error.to_string().contains("other sessions than its task"), "{error}");
+    let error = ledger::entries(br#"{"entry":"acting_together","tasks":[]}"#).expect_err("it lacks fields");
+    assert!(error.to_string().contains("missing field `operation`"), "{error}");
 }
