@@ -235,7 +235,7 @@ impl Core {
             operation.touch(index);
         }
         self.record(Record::Replanned(Box::new(started)));
-        self.operations.insert(id, operation);
+        self.keep(operation);
         self.wait_for_approval(now, id, plan.included());
         let why = format!("{} guests have come to its set", new.len());
         self.steer(now, id, EventKind::SetGrew, None, why);

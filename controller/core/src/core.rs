@@ -83,6 +83,8 @@ pub struct Core {
     pub(crate) epoch: u64,
     pub(crate) fleet: Fleet,
     pub(crate) operations: BTreeMap<OperationId, Operation>,
+    /// Those of them that have not ended: what ended is kept for a while, and may be many.
+    pub(crate) unfinished: BTreeSet<OperationId>,
     /// See [`Core::holder`].
     pub(crate) busy: Busy,
     /// Tasks that wait for a guest that another task has.
@@ -117,6 +119,7 @@ impl Core {
             epoch,
             fleet,
             operations: BTreeMap::new(),
+            unfinished: BTreeSet::new(),
             busy: Busy::default(),
             awaiting: HashMap::new(),
             timers: Timers::default(),
@@ -162,8 +165,19 @@ impl Core {
 
     /// How many tasks are between ordered and done.
     pub fn under_way(&self) -> usize {
-        let under_way: u64 = self.operations.values().map(Operation::under_way).sum();
+        let under_way: u64 = self.unfinished().map(Operation::under_way).sum();
         usize::try_from(under_way).unwrap_or(usize::MAX)
+    }
+
+    /// Takes an operation into memory that has not ended, in place of one with its id.
+    pub(crate) fn keep(&mut self, operation: Operation) {
+        self.unfinished.insert(operation.id);
+        self.operations.insert(operation.id, operation);
+    }
+
+    /// The operations that have not ended.
+    pub(crate) fn unfinished(&self) -> impl Iterator<Item = &Operation> {
+        self.unfinished.iter().filter_map(|id| self.operations.get(id))
     }
 
     /// The task that has a guest: it is between ordered and done, and there is one at a time.
@@ -277,6 +291,7 @@ impl Core {
         if operation.state == OperationState::Ended || !operation.is_complete() {
             return;
         }
+        self.unfinished.remove(&id);
         operation.state = OperationState::Ended;
         operation.ended = Some(now.wall);
         operation.revision += 1;

@@ -210,8 +210,7 @@ impl Core {
 
     /// The unfinished operations that a host has a part in, with its place in each.
     pub(crate) fn parts_of(&self, name: &HostName) -> Vec<(OperationId, u32)> {
-        let unfinished = self.operations.values().filter(|operation| operation.ended.is_none());
-        unfinished.filter_map(|operation| Some((operation.id, operation.place_of(name)?))).collect()
+        self.unfinished().filter_map(|operation| Some((operation.id, operation.place_of(name)?))).collect()
     }
 
     /// A host's tasks whose orders were handed over and that have no outcome.

@@ -39,15 +39,16 @@ impl Core {
         recall: Recall,
         verdict: Arc<Verdict>,
     ) -> Arc<Verdict> {
-        // What can mean that the guest is elsewhere; of everything else nothing is looked up.
-        let tells_of_a_move = matches!(
-            (verdict.outcome, verdict.reason),
-            (Outcome::Cancelled, _)
-                | (Outcome::Refused, Reason::GuestUnknown | Reason::NotRunning | Reason::AgentUnavailable)
-                | (Outcome::Succeeded, Reason::GuestStopped)
-                | (Outcome::Failed, Reason::Unverified | Reason::Moved)
-                | (Outcome::TimedOut, Reason::GuestSilent)
-        );
+        // What can mean that the guest is elsewhere; of everything else nothing is looked up. What was cancelled because somebody
+        // asked for that says why already.
+        let tells_of_a_move = match (verdict.outcome, verdict.reason) {
+            (Outcome::Cancelled, _) => recall != Recall::Cancel,
+            (Outcome::Refused, Reason::GuestUnknown | Reason::NotRunning | Reason::AgentUnavailable)
+            | (Outcome::Succeeded, Reason::GuestStopped)
+            | (Outcome::Failed, Reason::Unverified | Reason::Moved)
+            | (Outcome::TimedOut, Reason::GuestSilent) => true,
+            _ => false,
+        };
         if !tells_of_a_move {
             return verdict;
         }
@@ -56,10 +57,9 @@ impl Core {
         if other.is_none() && recall != Recall::Moved {
             return verdict;
         }
-        let was_cancelled = recall == Recall::Cancel;
         let before = match (verdict.outcome, verdict.reason) {
-            (Outcome::Cancelled, Reason::NotStarted) if !was_cancelled => true,
-            (Outcome::Cancelled, _) if !was_cancelled => false,
+            (Outcome::Cancelled, Reason::NotStarted) => true,
+            (Outcome::Cancelled, _) => false,
             _ if other.is_none() => return verdict,
             (Outcome::Refused, Reason::GuestUnknown | Reason::NotRunning | Reason::AgentUnavailable) => true,
             (Outcome::Succeeded, Reason::GuestStopped) => false,

@@ -247,11 +247,7 @@ impl Operation {
 
     /// Notes how long an ended task took, if it is among the slowest.
     pub(crate) fn note_elapsed(&mut self, index: u32, elapsed_ms: u64) {
-        let place = self.slowest.partition_point(|(_, ms)| *ms >= elapsed_ms);
-        if place < SLOWEST_MAX {
-            self.slowest.insert(place, (index, elapsed_ms));
-            self.slowest.truncate(SLOWEST_MAX);
-        }
+        note_slow(&mut self.slowest, index, elapsed_ms);
     }
 
     /// The task at `index`.
@@ -343,6 +339,37 @@ impl Operation {
     }
 }
 
+/// Notes in a list of the slowest tasks how long one took so far, if it is among them: the longest first, and of several that
+/// took as long the first by index.
+pub(crate) fn note_slow(slowest: &mut Vec<(u32, u64)>, index: u32, elapsed_ms: u64) {
+    let is_before = |(other, ms): &(u32, u64)| (elapsed_ms, other) <= (*ms, &index);
+    if slowest.len() >= SLOWEST_MAX && slowest.last().is_some_and(is_before) {
+        return;
+    }
+    let place = slowest.partition_point(is_before);
+    slowest.insert(place, (index, elapsed_ms));
+    slowest.truncate(SLOWEST_MAX);
+}
+
 fn latest(tasks: &[Task], index: u32) -> u64 {
     tasks.get(index as usize).map_or(0, |task| task.revision)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SLOWEST_MAX, note_slow};
+    use std::cmp::Reverse;
+
+    #[test]
+    fn of_many_tasks_those_that_take_longest_are_kept_in_whatever_order_they_come() {
+        let mut all: Vec<(u32, u64)> = (0..97).map(|index| (index, u64::from(index * 31 % 13))).collect();
+        let mut kept = Vec::new();
+        // 97 is a prime: each place comes up once, and neither upwards nor downwards.
+        for (index, ms) in (0..all.len()).map(|place| all[place * 40 % 97]) {
+            note_slow(&mut kept, index, ms);
+        }
+        all.sort_unstable_by_key(|(index, ms)| (Reverse(*ms), *index));
+        all.truncate(SLOWEST_MAX);
+        assert_eq!(kept, all);
+    }
 }

@@ -95,7 +95,7 @@ impl Core {
         let count = u32::try_from(operation.tasks.len()).unwrap_or(u32::MAX);
         self.timers.set(now.mono, Timer::Approval { operation: id });
         let halted = operation.state == OperationState::Halted;
-        self.operations.insert(id, operation);
+        self.keep(operation);
         self.make_hosts_ready(now, id);
         if halted {
             self.withdraw_unaccepted(now, id);

@@ -168,7 +168,7 @@ impl Core {
         let id = started.id;
         let deadline = now.mono.plus(started.spec.deadline_ms);
         let operation = self.build_operation(&started, now.mono, deadline, self.epoch << 32);
-        self.operations.insert(id, operation);
+        self.keep(operation);
         self.timers.set(deadline, Timer::Deadline { operation: id });
         if let Some(included) = to_be_approved {
             self.wait_for_approval(now, id, included);

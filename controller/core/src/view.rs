@@ -1,8 +1,7 @@
 //! Operations and tasks as outsiders see them: plain copies, complete in themselves.
 
 use crate::core::Core;
-use crate::operation::{Operation, Task};
-use crate::record::SLOWEST_MAX;
+use crate::operation::{Operation, Task, note_slow};
 use curfew_types::operation::Standing;
 use curfew_types::{
     Amount, GuestId, HostName, Now, OperationId, OperationSpec, OperationState, Outcome, OutcomeClass,
@@ -201,13 +200,13 @@ impl Core {
     /// The tasks that run for longest and those that took longest, the longest first, if the operation is in memory.
     pub fn slowest(&self, now: Now, id: OperationId) -> Option<Vec<SlowTask>> {
         let operation = self.operations.get(&id)?;
-        let running =
-            (0..).zip(&operation.tasks).filter(|(_, task)| task.handed && task.stage != Stage::Done);
-        let mut slow: Vec<(u32, u64)> =
-            running.map(|(index, task)| (index, now.mono.since(task.since))).collect();
-        slow.extend(&operation.slowest);
-        slow.sort_unstable_by_key(|(index, ms)| (std::cmp::Reverse(*ms), *index));
-        slow.truncate(SLOWEST_MAX);
+        // All of them are looked at each time somebody asks: none is moved about that is not among the slowest.
+        let mut slow = operation.slowest.clone();
+        for (index, task) in (0..).zip(&operation.tasks) {
+            if task.handed && task.stage != Stage::Done {
+                note_slow(&mut slow, index, now.mono.since(task.since));
+            }
+        }
         let view = |(index, elapsed_ms)| {
             let task = operation.task(index)?;
             let host = operation.hosts[task.host as usize].name.clone();

@@ -2,6 +2,7 @@
 
 use super::connection::{Connection, PeerInfo};
 use super::refusal::{Refusal, stamp};
+use super::verifier::{Found, with_finding};
 use crate::pki::{Leaf, TrustDomain};
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -58,23 +59,26 @@ async fn shake_untimed(
     };
     // Messages are small and someone waits for each; a socket that refuses the option still works.
     tcp.set_nodelay(true).ok();
-    let accepted = acceptor.accept(tcp).into_fallible().await;
+    let (accepted, found) = with_finding(acceptor.accept(tcp).into_fallible()).await;
     let stream = accepted
         .map_err(|(error, tcp)| Failed { refusal: Refusal::broken(&error, &first), tcp: Some(tcp) })?;
-    let peer = peer_of(&stream, domain, address)?;
+    let found = found.map_or_else(|| resumed(&stream, domain), Ok)?;
+    let peer = peer_of(found, address)?;
     Ok(Connection::new(stream, peer))
 }
 
-/// A resumed session skips the verifier, so what may have changed since is looked at here: the clock.
-fn peer_of(
-    stream: &TlsStream<TcpStream>,
-    domain: &TrustDomain,
-    address: SocketAddr,
-) -> Result<PeerInfo, Refusal> {
+/// What the verifier found when the session began that is resumed here.
+fn resumed(stream: &TlsStream<TcpStream>, domain: &TrustDomain) -> Result<Found, Refusal> {
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let first = chain.first().ok_or_else(Refusal::no_certificate)?;
     let leaf = Leaf::read(first).map_err(|error| Refusal::identity(&error))?;
     let identity = leaf.identity(domain).map_err(|error| Refusal::identity(&error))?;
+    Ok(Found { leaf, identity })
+}
+
+/// A resumed session skips the verifier, so what may have changed since is looked at here: the clock.
+fn peer_of(found: Found, address: SocketAddr) -> Result<PeerInfo, Refusal> {
+    let Found { leaf, identity } = found;
     if leaf.not_after < SystemTime::now() {
         return Err(Refusal::words(format!("its certificate has expired since {}", stamp(leaf.not_after))));
     }

@@ -2,14 +2,36 @@
 //!
 //! The identity is judged inside the handshake so that a stranger gets TLS's own refusal.
 
-use crate::pki::{Leaf, TrustDomain};
+use crate::pki::{Identity, Leaf, TrustDomain};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
 };
+use std::cell::RefCell;
 use std::sync::Arc;
+
+tokio::task_local! {
+    /// What the verifier found in the handshake that runs in this task.
+    static FOUND: RefCell<Option<Found>>;
+}
+
+/// A certificate that was verified, and whose it is.
+pub(super) struct Found {
+    pub(super) leaf: Leaf,
+    pub(super) identity: Identity,
+}
+
+/// Lets a handshake go on to its end, and returns with it what the verifier found in it, which need not be read again: nothing
+/// where a session was resumed, which asks no verifier.
+pub(super) async fn with_finding<T>(handshake: impl Future<Output = T>) -> (T, Option<Found>) {
+    let scoped = async {
+        let outcome = handshake.await;
+        (outcome, FOUND.with(RefCell::take))
+    };
+    FOUND.scope(RefCell::default(), scoped).await
+}
 
 /// The library's verifier, and after it the identity.
 #[derive(Debug)]
@@ -44,10 +66,12 @@ impl ClientCertVerifier for IdentityVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let verified = self.chain.verify_client_cert(end_entity, intermediates, now)?;
-        match Leaf::read(end_entity).and_then(|leaf| leaf.identity(&self.domain)) {
-            Ok(_) => Ok(verified),
-            Err(error) => Err(CertificateError::Other(OtherError(Arc::new(error))).into()),
-        }
+        let found = Leaf::read(end_entity)
+            .and_then(|leaf| Ok(Found { identity: leaf.identity(&self.domain)?, leaf }))
+            .map_err(|error| CertificateError::Other(OtherError(Arc::new(error))))?;
+        // Where nobody asked for it, nobody needs it.
+        FOUND.try_with(|place| place.replace(Some(found))).ok();
+        Ok(verified)
     }
 
     fn verify_tls12_signature(

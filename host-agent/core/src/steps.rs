@@ -14,6 +14,9 @@ use std::sync::Arc;
 const FIRST_PAUSE_MS: u64 = 30;
 /// Rounds of asking after which the first look does not come any later: its pause is the longest one by then.
 const ROUNDS_APART_MAX: u32 = 4;
+/// By how much a pause is longer than the one before: who has not gone within some time takes about as long again, and a look
+/// costs a guest a program or two, and a host with many guests all of them at the same moments.
+const PAUSE_GROWTH: u64 = 3;
 /// Longest pause between two looks while sessions are going.
 const LOOK_PAUSE_MAX_MS: u64 = 2_000;
 /// The same while no controller hears what is seen: nobody waits for it, and one that comes back has to take in thousands of
@@ -325,7 +328,7 @@ impl Core {
             run.next = now.mono;
         } else {
             run.pause_ms = match is_heard {
-                true => (run.pause_ms * 2).clamp(FIRST_PAUSE_MS, LOOK_PAUSE_MAX_MS),
+                true => (run.pause_ms * PAUSE_GROWTH).clamp(FIRST_PAUSE_MS, LOOK_PAUSE_MAX_MS),
                 false => LOOK_PAUSE_UNHEARD_MS,
             };
             let next = now.mono.plus(run.pause_ms);

@@ -51,8 +51,14 @@ const THREADS: usize = 4;
 /// A large set is packed on several threads: until it is stored no order goes out, and the processors have nothing else to do.
 pub(super) fn pack_targets(hosts: &[TargetHost]) -> Option<Vec<Vec<u8>>> {
     let chunks = split(hosts)?;
-    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = (chunks.len() / CHUNKS_A_THREAD).clamp(1, processors.min(THREADS));
+    let threads = match chunks.len() / CHUNKS_A_THREAD {
+        // How many processors there are is read from files: for a small set that would cost more than to pack it.
+        0 | 1 => 1,
+        worth => {
+            let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+            worth.min(processors).min(THREADS)
+        }
+    };
     Some(pack_on(threads, &chunks))
 }
 
