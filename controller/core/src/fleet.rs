@@ -148,6 +148,7 @@ impl Fleet {
         guest_labels: Vec<(GuestId, Labels)>,
     ) -> Fleet {
         let mut fleet = Fleet { guest_labels: guest_labels.into_iter().collect(), ..Fleet::default() };
+        fleet.claims.make_room(hosts.iter().map(|host| host.guests.len()).sum());
         for row in hosts {
             let host = fleet.hosts.entry(row.name.clone()).or_insert_with(|| Host::new(now.mono));
             host.labels = row.labels;
@@ -189,24 +190,16 @@ impl Fleet {
 
     /// Puts guests into a host's inventory.
     pub(crate) fn upsert(&mut self, name: &HostName, guests: Vec<Guest>) {
+        let Some(host) = self.hosts.get_mut(name) else { return };
+        if host.guests.len() == 0 {
+            host.guests.make_room(guests.len());
+        }
         for mut guest in guests {
-            guest.provider = self.shared_provider(guest.provider);
-            let Some(host) = self.hosts.get_mut(name) else { return };
+            guest.provider = shared(&mut self.providers, guest.provider);
             let id = guest.id.clone();
             host.guests.insert(guest);
             self.claims.add(name, id);
         }
-    }
-
-    fn shared_provider(&mut self, provider: Arc<str>) -> Arc<str> {
-        if let Some(known) = self.providers.get(&provider) {
-            return Arc::clone(known);
-        }
-        // What agents make up beyond that is kept with each guest.
-        if self.providers.len() < PROVIDERS_MAX {
-            self.providers.insert(Arc::clone(&provider));
-        }
-        provider
     }
 
     /// Takes guests out of a host's inventory.
@@ -318,6 +311,18 @@ impl Fleet {
             drained_until: drains::latest(host, &guest.id),
         })
     }
+}
+
+/// The provider's name as all guests share it.
+fn shared(providers: &mut HashSet<Arc<str>>, provider: Arc<str>) -> Arc<str> {
+    if let Some(known) = providers.get(&provider) {
+        return Arc::clone(known);
+    }
+    // What agents make up beyond that is kept with each guest.
+    if providers.len() < PROVIDERS_MAX {
+        providers.insert(Arc::clone(&provider));
+    }
+    provider
 }
 
 impl Core {

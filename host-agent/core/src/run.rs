@@ -56,6 +56,8 @@ pub(crate) struct Run {
     pub(crate) next: Mono,
     /// The pause before the next look; doubles up to a limit.
     pub(crate) pause_ms: u64,
+    /// By how much the last look came later than it was due.
+    pub(crate) late_ms: u64,
     /// Its drain was begun, whether or not it is over by now: it is not begun a second time.
     pub(crate) drain_begun: bool,
     /// Who was told; `None` before the first notice and after the act moment.
@@ -93,6 +95,7 @@ impl Run {
             call: None,
             next: accepted,
             pause_ms: 0,
+            late_ms: 0,
             drain_begun: false,
             warning: None,
             acting: None,

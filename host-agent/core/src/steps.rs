@@ -14,11 +14,11 @@ use std::sync::Arc;
 const FIRST_PAUSE_MS: u64 = 30;
 /// Rounds of asking after which the first look does not come any later: its pause is the longest one by then.
 const ROUNDS_APART_MAX: u32 = 4;
-/// By how much a pause is longer than the one before: who has not gone within some time takes about as long again, and a look
-/// costs a guest a program or two, and a host with many guests all of them at the same moments.
-const PAUSE_GROWTH: u64 = 3;
 /// Longest pause between two looks while sessions are going.
 const LOOK_PAUSE_MAX_MS: u64 = 2_000;
+/// How many times as long as a look came late the pause after it is, at least: an agent that is behind has more to do than its
+/// machine can, and what it does for looks is what can wait.
+const PAUSE_OVER_LATENESS: u64 = 4;
 /// The same while no controller hears what is seen: nobody waits for it, and one that comes back has to take in thousands of
 /// agents first, some of which may share a machine with it.
 const LOOK_PAUSE_UNHEARD_MS: u64 = 5_000;
@@ -85,6 +85,8 @@ impl Core {
     }
 
     fn look(&mut self, now: Now, id: TaskId) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        run.late_ms = now.mono.since(run.next);
         let Some(run) = self.runs.get(&id) else { return };
         let (guest, until) = (run.guest.clone(), self.until(now.mono, run));
         let asked = run.acting.as_ref().filter(|acting| acting.rounds > 0);
@@ -328,7 +330,9 @@ impl Core {
             run.next = now.mono;
         } else {
             run.pause_ms = match is_heard {
-                true => (run.pause_ms * PAUSE_GROWTH).clamp(FIRST_PAUSE_MS, LOOK_PAUSE_MAX_MS),
+                true => (run.pause_ms * 2)
+                    .max(run.late_ms * PAUSE_OVER_LATENESS)
+                    .clamp(FIRST_PAUSE_MS, LOOK_PAUSE_MAX_MS),
                 false => LOOK_PAUSE_UNHEARD_MS,
             };
             let next = now.mono.plus(run.pause_ms);

@@ -21,6 +21,11 @@ impl Claims {
         self.homes.len()
     }
 
+    /// Makes room for so many more guests.
+    pub(super) fn make_room(&mut self, more: usize) {
+        self.homes.reserve(more);
+    }
+
     /// The hosts that have this guest.
     pub(super) fn of(&self, guest: &GuestId) -> &[HostName] {
         let home = || self.homes.get(guest).map_or(&[][..], std::slice::from_ref);

@@ -27,6 +27,11 @@ impl Inventory {
         }
     }
 
+    /// Makes room for so many more, and no others: most hosts' inventories seldom change.
+    pub(crate) fn make_room(&mut self, more: usize) {
+        self.0.reserve_exact(more);
+    }
+
     /// Takes the guest with this id out, if there is one.
     pub(crate) fn remove(&mut self, id: &GuestId) {
         if let Ok(place) = self.place_of(id) {

@@ -179,6 +179,19 @@ fn after_later_rounds_of_asking_the_first_look_comes_later() {
 }
 
 #[test]
+fn who_comes_late_to_a_look_makes_a_longer_pause_before_the_next() {
+    for (late, pause) in [(0, 60), (15, 60), (200, 800), (1_000, 2_000)] {
+        let mut bench = Bench::asked(&["a"]);
+        bench.ms += 30 + late;
+        bench.end_turn();
+        bench.list(Ok(listing(&["a"])));
+        let looked = bench.ms;
+        bench.next_call();
+        assert_eq!(bench.ms - looked, pause, "{late} ms late");
+    }
+}
+
+#[test]
 fn while_no_controller_listens_guests_are_looked_at_less_often() {
     let mut bench = Bench::asked(&["a"]);
     bench.handle(Event::Disconnected);
