@@ -85,14 +85,15 @@ impl Core {
     }
 
     fn look(&mut self, now: Now, id: TaskId) {
-        let Some(run) = self.runs.get_mut(&id) else { return };
-        run.late_ms = now.mono.since(run.next);
         let Some(run) = self.runs.get(&id) else { return };
         let (guest, until) = (run.guest.clone(), self.until(now.mono, run));
+        let late_ms = now.mono.since(run.next);
         let asked = run.acting.as_ref().filter(|acting| acting.rounds > 0);
         let processes = asked.is_some_and(|acting| now.mono >= acting.at.plus(PROCESSES_AFTER_MS));
         let call = self.call(Caller::Run(id), guest, Request::List(Look { processes }), until);
-        self.note_call(id, call);
+        if let Some(run) = self.runs.get_mut(&id) {
+            (run.call, run.late_ms) = (Some(call), late_ms);
+        }
     }
 
     /// Asks the target at `turn`, or the next one that is not gone; after the last one it is time to look.
