@@ -16,12 +16,12 @@ const FIRST_PAUSE_MS: u64 = 30;
 const ROUNDS_APART_MAX: u32 = 4;
 /// Longest pause between two looks while sessions are going.
 const LOOK_PAUSE_MAX_MS: u64 = 2_000;
-/// How many times as long as a look came late the pause after it is, at least: an agent that is behind has more to do than its
-/// machine can, and what it does for looks is what can wait.
-const PAUSE_OVER_LATENESS: u64 = 4;
 /// The same while no controller hears what is seen: nobody waits for it, and one that comes back has to take in thousands of
 /// agents first, some of which may share a machine with it.
 const LOOK_PAUSE_UNHEARD_MS: u64 = 5_000;
+/// How many times as long as a look came late the pause after it is, at least: an agent that is behind has more to do than its
+/// machine can, and what it does for looks is what can wait.
+const PAUSE_OVER_LATENESS: u64 = 4;
 /// A look that fails this close to the end of the task's time was cut short by it: that says nothing
 /// of the guest, and what was seen before stands. The way back of the answer takes less.
 const CUT_SHORT_MS: u64 = 500;
