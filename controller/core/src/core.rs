@@ -84,7 +84,7 @@ pub struct Core {
     pub(crate) fleet: Fleet,
     pub(crate) operations: BTreeMap<OperationId, Operation>,
     /// Those of them that have not ended: what ended is kept for a while, and may be many.
-    pub(crate) unfinished: BTreeSet<OperationId>,
+    unfinished: BTreeSet<OperationId>,
     /// See [`Core::holder`].
     pub(crate) busy: Busy,
     /// Tasks that wait for a guest that another task has.

@@ -3,7 +3,7 @@
 use super::connection::{Connection, PeerInfo};
 use super::refusal::{Refusal, stamp};
 use super::verifier::{Found, with_finding};
-use crate::pki::{Leaf, TrustDomain};
+use crate::pki::TrustDomain;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -71,9 +71,7 @@ async fn shake_untimed(
 fn resumed(stream: &TlsStream<TcpStream>, domain: &TrustDomain) -> Result<Found, Refusal> {
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let first = chain.first().ok_or_else(Refusal::no_certificate)?;
-    let leaf = Leaf::read(first).map_err(|error| Refusal::identity(&error))?;
-    let identity = leaf.identity(domain).map_err(|error| Refusal::identity(&error))?;
-    Ok(Found { leaf, identity })
+    Found::read(first, domain).map_err(|error| Refusal::identity(&error))
 }
 
 /// A resumed session skips the verifier, so what may have changed since is looked at here: the clock.

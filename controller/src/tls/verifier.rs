@@ -2,7 +2,7 @@
 //!
 //! The identity is judged inside the handshake so that a stranger gets TLS's own refusal.
 
-use crate::pki::{Identity, Leaf, TrustDomain};
+use crate::pki::{Identity, IdentityError, Leaf, TrustDomain};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -21,6 +21,17 @@ tokio::task_local! {
 pub(super) struct Found {
     pub(super) leaf: Leaf,
     pub(super) identity: Identity,
+}
+
+impl Found {
+    /// Reads a certificate.
+    ///
+    /// # Errors
+    /// When it is none, or names nobody of this domain.
+    pub(super) fn read(der: &[u8], domain: &TrustDomain) -> Result<Found, IdentityError> {
+        let leaf = Leaf::read(der)?;
+        Ok(Found { identity: leaf.identity(domain)?, leaf })
+    }
 }
 
 /// Lets a handshake go on to its end, and returns with it what the verifier found in it, which need not be read again: nothing
@@ -66,8 +77,7 @@ impl ClientCertVerifier for IdentityVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let verified = self.chain.verify_client_cert(end_entity, intermediates, now)?;
-        let found = Leaf::read(end_entity)
-            .and_then(|leaf| Ok(Found { identity: leaf.identity(&self.domain)?, leaf }))
+        let found = Found::read(end_entity, &self.domain)
             .map_err(|error| CertificateError::Other(OtherError(Arc::new(error))))?;
         // Where nobody asked for it, nobody needs it.
         FOUND.try_with(|place| place.replace(Some(found))).ok();

@@ -93,7 +93,7 @@ pub(crate) struct Acting {
 
 impl Target {
     /// A target that was never warned.
-    pub(crate) fn new(session: Session) -> Target {
+    pub fn new(session: Session) -> Target {
         Target::of(session.key.into(), session.user)
     }
 

@@ -210,19 +210,7 @@ fn what_differs_in_more_than_names_has_lines_of_its_own() {
 
 #[test]
 fn an_act_moment_of_which_there_is_more_to_say_than_its_targets_has_a_line_of_its_own() {
-    let plain = |session: &str| Target {
-        session: key(session).into(),
-        user: "ann".into(),
-        notices: 0,
-        unnoticed: String::new(),
-        asked: 0,
-        said_over: false,
-        forced: false,
-        gone: false,
-        held_by: String::new(),
-        spared: false,
-        unmatched: false,
-    };
+    let plain = |session: &str| Target::new(listing(&[session]).sessions.remove(0));
     let acting = |at: u64, target: Target, additions: u32| Entry::Acting {
         operation: operation(1),
         index: 0,
