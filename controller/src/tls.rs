@@ -12,6 +12,7 @@ mod handshake;
 mod listener;
 mod open_files;
 mod refusal;
+mod tickets;
 mod verifier;
 
 pub use config::{ServerTls, TlsError};

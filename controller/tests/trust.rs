@@ -7,14 +7,21 @@
 mod door;
 
 use curfew_controller::data_dir::DataDir;
-use curfew_controller::pki::{Authority, Identity, Lifetime, Material, PkiSource, TrustDomain};
+use curfew_controller::pki::{Authority, Identity, Issued, Lifetime, Material, PkiSource, TrustDomain};
 use curfew_controller::tls::{Listener, ServerTls};
 use curfew_proto::dial::DialError;
-use door::{Door, authority, dial, words};
+use door::{Door, authority, built_in, dial, words};
+use hyper_util::rt::TokioIo;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
+};
 use rustls::HandshakeKind;
+use rustls::pki_types::CertificateDer;
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::health_server::HealthServer;
@@ -153,6 +160,90 @@ async fn a_port_probe_makes_no_noise() {
     drop(door.raw().await);
     door.serves_a_good_client().await;
     assert_eq!(door.log.text().matches("refused").count(), 0, "{}", door.log.text());
+}
+
+#[tokio::test]
+async fn a_session_is_resumed_with_a_controller_that_was_restarted() {
+    let mut door = Door::open().await;
+    let connector = door.tls(Some(&door.operator()));
+    // The ticket comes with the server's first words.
+    door.shake(&connector).await.read_u8().await.unwrap();
+    door.reopen();
+    let resumed = door.shake(&connector).await;
+    assert_eq!(resumed.get_ref().1.handshake_kind(), Some(HandshakeKind::Resumed));
+    ask_over(resumed).await;
+    assert_eq!(door.peers.lock().unwrap()[0].identity, Identity::operator("alice").unwrap());
+}
+
+#[tokio::test]
+async fn a_controller_with_a_new_key_resumes_nothing_and_lets_in_whom_it_let_in_before() {
+    let mut door = Door::open().await;
+    let connector = door.tls(Some(&door.operator()));
+    door.shake(&connector).await.read_u8().await.unwrap();
+    std::fs::remove_file(door.dir.pki().join("controller.key")).unwrap();
+    door.reopen();
+    let shaken = door.shake(&connector).await;
+    assert_eq!(shaken.get_ref().1.handshake_kind(), Some(HandshakeKind::Full));
+    ask_over(shaken).await;
+    assert_eq!(door.peers.lock().unwrap()[0].identity, Identity::operator("alice").unwrap());
+}
+
+#[tokio::test]
+async fn a_resumed_session_does_not_outlive_an_authority_in_between() {
+    let mut door = Door::open().await;
+    let (root, issued) = alice_by_way_of_one_that_ends(SystemTime::now() + Duration::from_secs(2));
+    door.reopen_with(Material { authorities: vec![root], ..built_in(&door.dir) });
+    let connector = door.tls(Some(&issued));
+    door.shake(&connector).await.read_u8().await.unwrap();
+    let resumed = door.shake(&connector).await;
+    assert_eq!(resumed.get_ref().1.handshake_kind(), Some(HandshakeKind::Resumed));
+    ask_over(resumed).await;
+
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let mut late = door.shake(&connector).await;
+    assert_eq!(late.get_ref().1.handshake_kind(), Some(HandshakeKind::Resumed));
+    late.read_u8().await.unwrap_err();
+    door.log.expect(&["WARN", "its certificate has expired since"]).await;
+}
+
+/// An authority, and a certificate of a day that another has signed which the first has signed and which ends at `end`.
+fn alice_by_way_of_one_that_ends(end: SystemTime) -> (CertificateDer<'static>, Issued) {
+    let key = || KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let authority = |name: &str, not_after: SystemTime| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_after = not_after.into();
+        params
+    };
+    let root_params = authority("root", SystemTime::now() + DAY);
+    let root_key = key();
+    let root = root_params.self_signed(&root_key).unwrap();
+    let between_params = authority("between", end);
+    let between_key = key();
+    let between = between_params.signed_by(&between_key, &Issuer::new(root_params, root_key)).unwrap();
+    let mut params = CertificateParams::default();
+    let uri = Identity::operator("alice").unwrap().uri(&TrustDomain::default());
+    params.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap())];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let not_after = SystemTime::now() + DAY;
+    params.not_after = not_after.into();
+    let leaf_key = key();
+    let leaf = params.signed_by(&leaf_key, &Issuer::new(between_params, between_key)).unwrap();
+    let certificate_pem = leaf.pem() + &between.pem();
+    (root.der().clone(), Issued { certificate_pem, key_pem: leaf_key.serialize_pem(), not_after })
+}
+
+/// Makes a call over this connection.
+async fn ask_over(stream: TlsStream<TcpStream>) {
+    let mut stream = Some(TokioIo::new(stream));
+    let connector = tower::service_fn(move |_| {
+        let stream = stream.take().ok_or_else(|| std::io::Error::other("it was used already"));
+        async move { stream }
+    });
+    let endpoint = tonic::transport::Endpoint::from_static("http://localhost");
+    let channel = endpoint.connect_with_connector(connector).await.unwrap();
+    HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap();
 }
 
 #[tokio::test]

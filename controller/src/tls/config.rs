@@ -1,5 +1,6 @@
 //! The TLS settings of the server, built from whichever PKI there is.
 
+use super::tickets::Tickets;
 use super::verifier::IdentityVerifier;
 use crate::pki::{Material, TrustDomain};
 use rustls::crypto::aws_lc_rs;
@@ -39,6 +40,7 @@ pub enum TlsError {
 #[derive(Clone)]
 pub struct ServerTls {
     pub(super) config: Arc<ServerConfig>,
+    pub(super) verifier: Arc<IdentityVerifier>,
     pub(super) domain: TrustDomain,
 }
 
@@ -48,6 +50,7 @@ impl ServerTls {
     /// # Errors
     /// When the certificates or the key cannot be used.
     pub fn new(material: Material) -> Result<ServerTls, TlsError> {
+        let tickets = Arc::new(Tickets::new(&material.key, &material.authorities));
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
         for authority in material.authorities {
@@ -56,20 +59,19 @@ impl ServerTls {
         let chain = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
             .build()
             .map_err(|source| TlsError::Authority { source: source.into() })?;
-        let verifier = IdentityVerifier::new(chain, material.domain.clone());
+        let verifier = Arc::new(IdentityVerifier::new(chain, material.domain.clone()));
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|source| TlsError::Setup { source })?
-            .with_client_cert_verifier(Arc::new(verifier))
+            .with_client_cert_verifier(verifier.clone())
             .with_single_cert(material.chain, material.key)
             .map_err(|source| TlsError::Own { source })?;
         config.alpn_protocols = vec![b"h2".to_vec()];
-        // Sessions are resumed with tickets that clients keep: 10,000 agents cost the server no memory. The keys of
-        // tickets live 12 hours at most and die with the process.
-        config.ticketer = aws_lc_rs::Ticketer::new().map_err(|source| TlsError::Setup { source })?;
+        // Sessions are resumed with tickets that clients keep: 10,000 agents cost the server no memory.
+        config.ticketer = tickets;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = TICKETS;
-        Ok(ServerTls { config: Arc::new(config), domain: material.domain })
+        Ok(ServerTls { config: Arc::new(config), verifier, domain: material.domain })
     }
 }
 

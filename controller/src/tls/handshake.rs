@@ -1,9 +1,12 @@
 //! One handshake, from the first byte to a peer with a name, or to a reason why not.
 
+use super::config::ServerTls;
 use super::connection::{Connection, PeerInfo};
 use super::refusal::{Refusal, stamp};
 use super::verifier::{Found, with_finding};
-use crate::pki::TrustDomain;
+use rustls::pki_types::UnixTime;
+use rustls::server::danger::ClientCertVerifier;
+use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,12 +36,12 @@ impl From<Refusal> for Failed {
 /// Shakes hands within `limit`.
 pub(super) async fn shake(
     acceptor: &TlsAcceptor,
-    domain: &TrustDomain,
+    tls: &ServerTls,
     tcp: TcpStream,
     address: SocketAddr,
     limit: Duration,
 ) -> Result<Connection, Failed> {
-    match tokio::time::timeout(limit, shake_untimed(acceptor, domain, tcp, address)).await {
+    match tokio::time::timeout(limit, shake_untimed(acceptor, tls, tcp, address)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Refusal::too_slow(limit).into()),
     }
@@ -46,7 +49,7 @@ pub(super) async fn shake(
 
 async fn shake_untimed(
     acceptor: &TlsAcceptor,
-    domain: &TrustDomain,
+    tls: &ServerTls,
     tcp: TcpStream,
     address: SocketAddr,
 ) -> Result<Connection, Failed> {
@@ -62,16 +65,22 @@ async fn shake_untimed(
     let (accepted, found) = with_finding(acceptor.accept(tcp).into_fallible()).await;
     let stream = accepted
         .map_err(|(error, tcp)| Failed { refusal: Refusal::broken(&error, &first), tcp: Some(tcp) })?;
-    let found = found.map_or_else(|| resumed(&stream, domain), Ok)?;
+    let found = found.map_or_else(|| resumed(&stream, tls), Ok)?;
     let peer = peer_of(found, address)?;
     Ok(Connection::new(stream, peer))
 }
 
-/// What the verifier found when the session began that is resumed here.
-fn resumed(stream: &TlsStream<TcpStream>, domain: &TrustDomain) -> Result<Found, Refusal> {
+/// What the verifier found when the session began that is resumed here. Of a certificate that the authority itself has signed
+/// nothing but the clock can have changed since; one with others in between is verified again, because they end, too.
+fn resumed(stream: &TlsStream<TcpStream>, tls: &ServerTls) -> Result<Found, Refusal> {
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    let first = chain.first().ok_or_else(Refusal::no_certificate)?;
-    Found::read(first, domain).map_err(|error| Refusal::identity(&error))
+    let (first, intermediates) = chain.split_first().ok_or_else(Refusal::no_certificate)?;
+    if !intermediates.is_empty() {
+        tls.verifier
+            .verify_client_cert(first, intermediates, UnixTime::now())
+            .map_err(|error| Refusal::broken(&io::Error::other(error), &[]))?;
+    }
+    Found::read(first, &tls.domain).map_err(|error| Refusal::identity(&error))
 }
 
 /// A resumed session skips the verifier, so what may have changed since is looked at here: the clock.

@@ -123,7 +123,7 @@ impl Shaker {
         permit: OwnedSemaphorePermit,
         ready_tx: mpsc::Sender<Connection>,
     ) {
-        match shake(&self.acceptor, &self.tls.domain, tcp, peer, self.limit).await {
+        match shake(&self.acceptor, &self.tls, tcp, peer, self.limit).await {
             // Nobody takes it when the server is stopping.
             Ok(connection) => drop(ready_tx.send(connection).await),
             Err(failed) => {

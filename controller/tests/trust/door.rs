@@ -64,8 +64,9 @@ pub(crate) struct Door {
     pub(crate) authority: Authority,
     pub(crate) log: Log,
     pub(crate) peers: Arc<Mutex<Vec<PeerInfo>>>,
+    pub(crate) dir: DataDir,
     _logging: tracing::subscriber::DefaultGuard,
-    _dir: TempDir,
+    _temp: TempDir,
 }
 
 pub(crate) fn authority(domain: &str) -> (TempDir, DataDir, Authority) {
@@ -73,6 +74,32 @@ pub(crate) fn authority(domain: &str) -> (TempDir, DataDir, Authority) {
     let dir = DataDir::ensure(&temp.path().join("data")).unwrap();
     let (authority, _) = Authority::ensure(&dir, &domain.parse().unwrap()).unwrap();
     (temp, dir, authority)
+}
+
+/// The data directory's own PKI.
+pub(crate) fn built_in(dir: &DataDir) -> Material {
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    Material::ensure(&PkiSource::BuiltIn, dir, &TrustDomain::default(), &names).unwrap()
+}
+
+/// Serves until the test ends, and remembers who came.
+fn serve(material: Material, handshake_timeout: Duration, peers: &Arc<Mutex<Vec<PeerInfo>>>) -> SocketAddr {
+    let tls = ServerTls::new(material).unwrap();
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), tls)
+        .unwrap()
+        .with_handshake_timeout(handshake_timeout);
+    let address = listener.local_addr().unwrap();
+    let seen = peers.clone();
+    let (_reporter, service) = tonic_health::server::health_reporter();
+    let service =
+        tonic::service::interceptor::InterceptedService::new(service, move |request: tonic::Request<()>| {
+            seen.lock().unwrap().push(request.extensions().get::<PeerInfo>().unwrap().clone());
+            Ok(request)
+        });
+    tokio::spawn(
+        tonic::transport::Server::builder().add_service(service).serve_with_incoming(listener.accept()),
+    );
+    address
 }
 
 impl Door {
@@ -85,27 +112,19 @@ impl Door {
         let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
         let logging = tracing::subscriber::set_default(subscriber);
         let (temp, dir, authority) = authority("curfew");
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let material = Material::ensure(&PkiSource::BuiltIn, &dir, &TrustDomain::default(), &names).unwrap();
-        let tls = ServerTls::new(material).unwrap();
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), tls)
-            .unwrap()
-            .with_handshake_timeout(handshake_timeout);
-        let address = listener.local_addr().unwrap();
-        let peers = Arc::new(Mutex::new(Vec::new()));
-        let seen = peers.clone();
-        let (_reporter, service) = tonic_health::server::health_reporter();
-        let service = tonic::service::interceptor::InterceptedService::new(
-            service,
-            move |request: tonic::Request<()>| {
-                seen.lock().unwrap().push(request.extensions().get::<PeerInfo>().unwrap().clone());
-                Ok(request)
-            },
-        );
-        tokio::spawn(
-            tonic::transport::Server::builder().add_service(service).serve_with_incoming(listener.accept()),
-        );
-        Door { address, authority, log, peers, _logging: logging, _dir: temp }
+        let peers = Arc::default();
+        let address = serve(built_in(&dir), handshake_timeout, &peers);
+        Door { address, authority, log, peers, dir, _logging: logging, _temp: temp }
+    }
+
+    /// Opens again on the same data directory, as a controller that was restarted does; the address is another.
+    pub(crate) fn reopen(&mut self) {
+        self.reopen_with(built_in(&self.dir));
+    }
+
+    /// Opens again with another PKI.
+    pub(crate) fn reopen_with(&mut self, material: Material) {
+        self.address = serve(material, HANDSHAKE_TIMEOUT, &self.peers);
     }
 
     pub(crate) fn endpoint(&self) -> String {
@@ -151,9 +170,9 @@ impl Door {
         let mut config = match issued {
             None => builder.with_no_client_auth(),
             Some(issued) => {
-                let chain = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes()).unwrap();
+                let chain = CertificateDer::pem_slice_iter(issued.certificate_pem.as_bytes());
                 let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).unwrap();
-                builder.with_client_auth_cert(vec![chain], key).unwrap()
+                builder.with_client_auth_cert(chain.map(Result::unwrap).collect(), key).unwrap()
             }
         };
         config.alpn_protocols = vec![b"h2".to_vec()];
