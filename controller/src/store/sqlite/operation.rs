@@ -8,6 +8,7 @@ use super::targets::pack_targets;
 use super::transaction::Transaction;
 use curfew_controller_core::record::{NO_WAVE, Started, TargetHost};
 use curfew_types::OperationId;
+use futures::StreamExt as _;
 
 static TARGETS: Rows = Rows::new("targets", &["operation", "chunk", "body"], "");
 
@@ -91,14 +92,24 @@ fn wave_sizes(hosts: &[TargetHost]) -> Result<String> {
 
 async fn insert_targets(to: &mut Transaction<'_>, started: &Started) -> Result<()> {
     let id = started.id.number().cast_signed();
-    let chunks = pack_targets(&started.hosts).ok_or_else(|| {
+    let parts = pack_targets(&started.hosts).ok_or_else(|| {
         Fault::Refused(format!("the tasks of {} are not numbered without gaps", started.id))
     })?;
-    TARGETS
-        .insert(to, chunks.into_iter().zip(0_u32..).collect::<Vec<_>>(), |values, (body, chunk)| {
-            values.bind(id).bind(chunk).bind(body);
-        })
-        .await
+    let mut parts = std::pin::pin!(parts);
+    let mut chunk = 0_u32..;
+    while let Some(part) = parts.next().await {
+        if chunk.start > 0 {
+            // What came before it goes in while the next is packed.
+            to.run().await?;
+        }
+        let part: Vec<_> = part.into_iter().zip(chunk.by_ref()).collect();
+        TARGETS
+            .insert(to, part, |values, (body, chunk)| {
+                values.bind(id).bind(chunk).bind(body);
+            })
+            .await?;
+    }
+    Ok(())
 }
 
 /// Writes what changes about the whole of an operation.

@@ -5,8 +5,11 @@ use super::columns::{Packer, Unpacker};
 use super::guests::{GuestBody, Identity};
 use curfew_controller_core::record::{TargetGuest, TargetHost};
 use curfew_types::HostName;
+use futures::StreamExt as _;
+use futures::stream::{self, Stream};
 use prost::Message;
-use std::num::NonZero;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// In the byte before a guest: which way its id is written.
 const UUID: u8 = 1;
@@ -41,70 +44,60 @@ struct TargetHostBody {
     guests: Vec<GuestBody>,
 }
 
-/// Fewest chunks that are worth another thread: each takes some tens of microseconds.
-const CHUNKS_A_THREAD: usize = 64;
-/// Most threads that pack a large operation.
-const THREADS: usize = 4;
+/// Chunks in a part: as many as one statement inserts.
+const CHUNKS_A_PART: usize = 64;
+/// Parts that are packed ahead of what is inserted. A large set takes its store as long to insert as to pack.
+const PARTS_AHEAD: usize = 3;
 
-/// The targets' bodies, chunk after chunk. `None` if the indices have gaps.
+/// The targets' bodies, chunk after chunk, in parts; all but the last have [`CHUNKS_A_PART`]. `None` if the indices have gaps.
 ///
-/// A large set is packed on several threads: until it is stored no order goes out, and the processors have nothing else to do.
-pub(super) fn pack_targets(hosts: &[TargetHost]) -> Option<Vec<Vec<u8>>> {
+/// Parts of a large set are packed on other threads while those before them are inserted: until it is stored no order goes out,
+/// and the processors have nothing else to do.
+pub(super) fn pack_targets(hosts: &Arc<[TargetHost]>) -> Option<impl Stream<Item = Vec<Vec<u8>>> + use<>> {
     let chunks = split(hosts)?;
-    let threads = match chunks.len() / CHUNKS_A_THREAD {
-        // How many processors there are is read from files: for a small set that would cost more than to pack it.
-        0 | 1 => 1,
-        worth => {
-            let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-            worth.min(processors).min(THREADS)
+    let is_small = chunks.len() <= CHUNKS_A_PART;
+    let parts: Vec<Vec<Cut>> = chunks.chunks(CHUNKS_A_PART).map(<[Cut]>::to_vec).collect();
+    let hosts = Arc::clone(hosts);
+    let pack = move |part: Vec<Cut>| {
+        let hosts = Arc::clone(&hosts);
+        async move {
+            if is_small {
+                return pack_part(&hosts, &part);
+            }
+            let packed = tokio::task::spawn_blocking(move || pack_part(&hosts, &part)).await;
+            packed.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
         }
     };
-    Some(pack_on(threads, &chunks))
+    Some(stream::iter(parts).map(pack).buffered(PARTS_AHEAD))
 }
 
-fn pack_on(threads: usize, chunks: &[Vec<Piece<'_>>]) -> Vec<Vec<u8>> {
-    let pack = |chunks: &[Vec<Piece<'_>>]| -> Vec<Vec<u8>> {
-        chunks.iter().map(|chunk| pack_chunk(chunk)).collect()
-    };
-    let (here, there) = chunks.split_at(chunks.len().div_ceil(threads));
-    if there.is_empty() {
-        return pack(here);
-    }
-    std::thread::scope(|scope| {
-        let others = std::thread::Builder::new().spawn_scoped(scope, || pack_on(threads - 1, there));
-        let mut packed = pack(here);
-        packed.extend(match others {
-            Ok(others) => others.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            // A system without room for another thread has this one.
-            Err(_) => pack(there),
-        });
-        packed
-    })
+fn pack_part(hosts: &[TargetHost], chunks: &[Cut]) -> Vec<Vec<u8>> {
+    chunks.iter().map(|chunk| pack_chunk(hosts, chunk)).collect()
 }
 
-/// A host's guests within a chunk.
-type Piece<'a> = (&'a HostName, &'a [TargetGuest]);
+/// What a chunk holds: hosts by their places, each with the range of its guests.
+type Cut = Vec<(usize, Range<usize>)>;
 
 /// Which guests belong to which chunk. `None` if the indices have gaps.
-fn split(hosts: &[TargetHost]) -> Option<Vec<Vec<Piece<'_>>>> {
+fn split(hosts: &[TargetHost]) -> Option<Vec<Cut>> {
     let room = usize::try_from(CHUNK).ok()?;
     let (mut chunks, mut chunk) = (Vec::new(), Vec::new());
     let mut index = 0_usize;
-    for host in hosts {
+    for (place, host) in hosts.iter().enumerate() {
         if usize::try_from(host.first).ok()? != index {
             return None;
         }
-        let mut guests = host.guests.as_slice();
+        let mut from = 0;
         // A host without guests is kept too: it has its place.
         loop {
-            let (here, rest) = guests.split_at(guests.len().min(room - index % room));
-            chunk.push((&host.host, here));
-            guests = rest;
-            index += here.len();
-            if index.is_multiple_of(room) && !here.is_empty() {
+            let here = (host.guests.len() - from).min(room - index % room);
+            chunk.push((place, from..from + here));
+            from += here;
+            index += here;
+            if index.is_multiple_of(room) && here > 0 {
                 chunks.push(std::mem::take(&mut chunk));
             }
-            if guests.is_empty() {
+            if from == host.guests.len() {
                 break;
             }
         }
@@ -115,10 +108,11 @@ fn split(hosts: &[TargetHost]) -> Option<Vec<Vec<Piece<'_>>>> {
     Some(chunks)
 }
 
-fn pack_chunk(pieces: &[Piece<'_>]) -> Vec<u8> {
+fn pack_chunk(hosts: &[TargetHost], cut: &Cut) -> Vec<u8> {
     let mut chunk = Chunk::default();
-    for (host, guests) in pieces {
-        chunk.add(host, guests);
+    for (place, guests) in cut {
+        let TargetHost { host, guests: all, .. } = &hosts[*place];
+        chunk.add(host, &all[guests.clone()]);
     }
     chunk.into_body()
 }
@@ -259,6 +253,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn packed(hosts: &[TargetHost]) -> Vec<Vec<u8>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(pack_targets(&hosts.into()).expect("no gaps").concat())
+    }
+
     fn guest() -> impl Strategy<Value = TargetGuest> {
         let id = prop_oneof![
             "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
@@ -283,8 +282,7 @@ mod tests {
                 hosts.push(TargetHost { host, first, guests });
                 first += count;
             }
-            let chunks = pack_targets(&hosts).expect("no gaps");
-            prop_assert_eq!(&chunks, &pack_on(3, &split(&hosts).expect("no gaps")));
+            let chunks = packed(&hosts);
             let mut read: Vec<(HostName, Vec<TargetGuest>)> = Vec::new();
             for chunk in chunks {
                 for HostTargets { host, guests } in unpack_targets(&chunk).expect("targets") {
@@ -306,6 +304,29 @@ mod tests {
     }
 
     #[test]
+    fn a_large_set_comes_in_parts_and_in_its_order() {
+        let guest = |number: usize| TargetGuest {
+            id: format!("{number}").parse().expect("an id"),
+            name: "desk".into(),
+            wave: 0,
+        };
+        let each = 1000;
+        let host = |number: u32| TargetHost {
+            host: format!("host-{number}").parse().expect("a name"),
+            first: number * each,
+            guests: (0..each as usize).map(guest).collect(),
+        };
+        let hosts: Arc<[TargetHost]> = (0..40).map(host).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let parts: Vec<_> = runtime.block_on(pack_targets(&hosts).expect("no gaps").collect());
+        assert_eq!(
+            parts.iter().map(Vec::len).collect::<Vec<_>>(),
+            [64, 64, 40_000_usize.div_ceil(256) - 128]
+        );
+        assert_eq!(parts.concat(), pack_part(&hosts, &split(&hosts).expect("no gaps")));
+    }
+
+    #[test]
     fn a_target_like_its_neighbours_costs_its_uuid_and_four_bytes() {
         let target = |number: u32| TargetGuest {
             id: format!("0c7a9b1e-52d4-4f0e-8d5b-2f1c3a4b{number:04x}").parse().expect("an id"),
@@ -317,7 +338,7 @@ mod tests {
             first: 0,
             guests: (0..count).map(target).collect(),
         };
-        let size = |count| pack_targets(&[host(count)]).expect("no gaps").concat().len();
+        let size = |count| packed(&[host(count)]).concat().len();
         assert!(size(90) - size(40) <= 50 * 20, "{} and {}", size(40), size(90));
     }
 }
