@@ -102,7 +102,7 @@ async fn insert_targets(to: &mut Transaction<'_>, started: &Started) -> Result<(
             // What came before it goes in while the next is packed.
             to.run().await?;
         }
-        let part: Vec<_> = part.into_iter().zip(chunk.by_ref()).collect();
+        let part: Vec<_> = part?.into_iter().zip(chunk.by_ref()).collect();
         TARGETS
             .insert(to, part, |values, (body, chunk)| {
                 values.bind(id).bind(chunk).bind(body);

@@ -2,6 +2,7 @@
 
 use super::body::{BodyError, CHUNK};
 use super::columns::{Packer, Unpacker};
+use super::fault::Result;
 use super::guests::{GuestBody, Identity};
 use curfew_controller_core::record::{TargetGuest, TargetHost};
 use curfew_types::HostName;
@@ -53,22 +54,27 @@ const PARTS_AHEAD: usize = 3;
 ///
 /// Parts of a large set are packed on other threads while those before them are inserted: until it is stored no order goes out,
 /// and the processors have nothing else to do.
-pub(super) fn pack_targets(hosts: &Arc<[TargetHost]>) -> Option<impl Stream<Item = Vec<Vec<u8>>> + use<>> {
+pub(super) fn pack_targets(
+    hosts: &Arc<[TargetHost]>,
+) -> Option<impl Stream<Item = Result<Vec<Vec<u8>>>> + use<>> {
     let chunks = split(hosts)?;
     let is_small = chunks.len() <= CHUNKS_A_PART;
     let parts: Vec<Vec<Cut>> = chunks.chunks(CHUNKS_A_PART).map(<[Cut]>::to_vec).collect();
     let hosts = Arc::clone(hosts);
     let pack = move |part: Vec<Cut>| {
         let hosts = Arc::clone(&hosts);
-        async move {
-            if is_small {
-                return pack_part(&hosts, &part);
-            }
-            let packed = tokio::task::spawn_blocking(move || pack_part(&hosts, &part)).await;
-            packed.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
-        }
+        async move { if is_small { Ok(pack_part(&hosts, &part)) } else { pack_elsewhere(hosts, part).await } }
     };
     Some(stream::iter(parts).map(pack).buffered(PARTS_AHEAD))
+}
+
+async fn pack_elsewhere(hosts: Arc<[TargetHost]>, part: Vec<Cut>) -> Result<Vec<Vec<u8>>> {
+    let packed = tokio::task::spawn_blocking(move || pack_part(&hosts, &part)).await;
+    packed.map_err(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        // A runtime that ends does not begin what has not begun.
+        Err(cancelled) => std::io::Error::from(cancelled).into(),
+    })
 }
 
 fn pack_part(hosts: &[TargetHost], chunks: &[Cut]) -> Vec<Vec<u8>> {
@@ -251,11 +257,12 @@ impl Last<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::TryStreamExt as _;
     use proptest::prelude::*;
 
     fn packed(hosts: &[TargetHost]) -> Vec<Vec<u8>> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        runtime.block_on(pack_targets(&hosts.into()).expect("no gaps").concat())
+        runtime.block_on(pack_targets(&hosts.into()).expect("no gaps").try_concat()).expect("chunks")
     }
 
     fn guest() -> impl Strategy<Value = TargetGuest> {
@@ -318,7 +325,8 @@ mod tests {
         };
         let hosts: Arc<[TargetHost]> = (0..40).map(host).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let parts: Vec<_> = runtime.block_on(pack_targets(&hosts).expect("no gaps").collect());
+        let parts: Vec<_> =
+            runtime.block_on(pack_targets(&hosts).expect("no gaps").try_collect()).expect("chunks");
         assert_eq!(
             parts.iter().map(Vec::len).collect::<Vec<_>>(),
             [64, 64, 40_000_usize.div_ceil(256) - 128]
