@@ -78,17 +78,19 @@ fn included(started: &Started) -> impl Iterator<Item = &GuestId> {
     guests.filter(|guest| guest.wave != LEFT_OUT).map(|guest| &guest.id)
 }
 
+/// XXH3 over the digests of its hosts, each XXH3 over the host's guests and its name.
 fn digest(started: &Started) -> u64 {
-    let mut bytes = Vec::new();
+    let mut of_hosts = Vec::new();
     for host in &*started.hosts {
+        let mut bytes = Vec::new();
         for guest in &host.guests {
-            bytes.extend_from_slice(host.host.as_str().as_bytes());
-            bytes.push(0);
             bytes.extend_from_slice(guest.id.as_str().as_bytes());
             bytes.push(u8::from(guest.wave != LEFT_OUT));
         }
+        bytes.extend_from_slice(host.host.as_str().as_bytes());
+        of_hosts.extend_from_slice(&xxh3_64(&bytes).to_le_bytes());
     }
-    xxh3_64(&bytes)
+    xxh3_64(&of_hosts)
 }
 
 impl Modelled {
