@@ -165,9 +165,7 @@ async fn a_port_probe_makes_no_noise() {
 #[tokio::test]
 async fn a_session_is_resumed_with_a_controller_that_was_restarted() {
     let mut door = Door::open().await;
-    let connector = door.tls(Some(&door.operator()));
-    // The ticket comes with the server's first words.
-    door.shake(&connector).await.read_u8().await.unwrap();
+    let connector = door.returning(&door.operator()).await;
     door.reopen();
     let resumed = door.shake(&connector).await;
     assert_eq!(resumed.get_ref().1.handshake_kind(), Some(HandshakeKind::Resumed));
@@ -178,8 +176,7 @@ async fn a_session_is_resumed_with_a_controller_that_was_restarted() {
 #[tokio::test]
 async fn a_controller_with_a_new_key_resumes_nothing_and_lets_in_whom_it_let_in_before() {
     let mut door = Door::open().await;
-    let connector = door.tls(Some(&door.operator()));
-    door.shake(&connector).await.read_u8().await.unwrap();
+    let connector = door.returning(&door.operator()).await;
     std::fs::remove_file(door.dir.pki().join("controller.key")).unwrap();
     door.reopen();
     let shaken = door.shake(&connector).await;
@@ -193,8 +190,7 @@ async fn a_resumed_session_does_not_outlive_an_authority_in_between() {
     let mut door = Door::open().await;
     let (root, issued) = alice_by_way_of_one_that_ends(SystemTime::now() + Duration::from_secs(2));
     door.reopen_with(Material { authorities: vec![root], ..built_in(&door.dir) });
-    let connector = door.tls(Some(&issued));
-    door.shake(&connector).await.read_u8().await.unwrap();
+    let connector = door.returning(&issued).await;
     let resumed = door.shake(&connector).await;
     assert_eq!(resumed.get_ref().1.handshake_kind(), Some(HandshakeKind::Resumed));
     ask_over(resumed).await;
@@ -252,9 +248,7 @@ async fn a_resumed_session_does_not_outlive_its_certificate() {
     let now = SystemTime::now();
     let brief = Lifetime { not_before: now - DAY, not_after: now + Duration::from_secs(2) };
     let issued = door.authority.issue(&Identity::operator("alice").unwrap(), &[], brief).unwrap();
-    let connector = door.tls(Some(&issued));
-    // The ticket comes with the server's first words.
-    door.shake(&connector).await.read_u8().await.unwrap();
+    let connector = door.returning(&issued).await;
     let mut resumed = door.shake(&connector).await;
     assert_eq!(resumed.get_ref().1.handshake_kind(), Some(HandshakeKind::Resumed));
     resumed.read_u8().await.unwrap();

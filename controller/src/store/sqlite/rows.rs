@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 /// How many rows a statement takes at most: a few texts of each, so that they stay prepared. The largest shares the cost
 /// of a statement between enough rows that it does not count, and stays far from the 32,766 parameters SQLite takes.
 const SIZES: [usize; 4] = [1, 4, 16, 64];
-const LARGEST: usize = SIZES[SIZES.len() - 1];
+/// The most rows in one statement.
+pub(super) const LARGEST: usize = SIZES[SIZES.len() - 1];
 
 /// Inserts rows of these columns into a table. The first column is never null: a row that has null there is none.
 pub(super) struct Rows {

@@ -4,6 +4,7 @@ use super::body::{BodyError, CHUNK};
 use super::columns::{Packer, Unpacker};
 use super::fault::Result;
 use super::guests::{GuestBody, Identity};
+use super::rows;
 use curfew_controller_core::record::{TargetGuest, TargetHost};
 use curfew_types::HostName;
 use futures::StreamExt as _;
@@ -46,8 +47,9 @@ struct TargetHostBody {
 }
 
 /// Chunks in a part: as many as one statement inserts.
-const CHUNKS_A_PART: usize = 64;
-/// Parts that are packed ahead of what is inserted. A large set takes its store as long to insert as to pack.
+const CHUNKS_A_PART: usize = rows::LARGEST;
+/// Parts that are packed ahead of what is inserted: a large set takes about as long to insert as to pack, and each part is a
+/// thread's.
 const PARTS_AHEAD: usize = 3;
 
 /// The targets' bodies, chunk after chunk, in parts; all but the last have [`CHUNKS_A_PART`]. `None` if the indices have gaps.
