@@ -12,6 +12,7 @@ use crate::clock;
 use crate::store::{self, Store};
 use backlog::Backlog;
 use curfew_controller_core::record::Recovered;
+use curfew_controller_core::view::OperationView;
 use curfew_controller_core::{Core, Event, Settings};
 use curfew_types::agent::Hello;
 use curfew_types::{HostName, Now, OperationId, OperationState};
@@ -83,23 +84,24 @@ pub struct Answer<T> {
     pub recorded: bool,
 }
 
-/// What was published last of an operation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What was published last of an operation: all of it is stored.
+#[derive(Clone, Debug, Default)]
 pub struct Published {
-    /// Its revision.
-    pub revision: u64,
+    /// How it stood; nothing where it has not changed since somebody asked for it.
+    pub operation: Option<Arc<OperationView>>,
     /// It has ended: what its tasks came to is stored.
     pub ended: bool,
 }
 
-type Revisions = Arc<Mutex<HashMap<OperationId, watch::Sender<Published>>>>;
+/// The operations whose changes somebody hears of, or did a while ago.
+type Watched = Arc<Mutex<HashMap<OperationId, watch::Sender<Published>>>>;
 
 /// How everybody else reaches the core.
 #[derive(Clone)]
 pub struct Handle {
     requests: mpsc::Sender<Request>,
     agents: mpsc::Sender<FromAgent>,
-    revisions: Revisions,
+    watched: Watched,
     stopping: watch::Receiver<bool>,
 }
 
@@ -194,10 +196,10 @@ impl Handle {
     }
 
     /// Tells when an operation changes: the receiver holds what was published last.
-    pub fn revisions(&self, id: OperationId) -> watch::Receiver<Published> {
-        let mut revisions = self.revisions.lock().unwrap_or_else(PoisonError::into_inner);
-        revisions.retain(|_, sender| sender.receiver_count() > 0);
-        revisions.entry(id).or_insert_with(|| watch::channel(Published::default()).0).subscribe()
+    pub fn changes(&self, id: OperationId) -> watch::Receiver<Published> {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.retain(|_, sender| sender.receiver_count() > 0);
+        watched.entry(id).or_insert_with(|| watch::channel(Published::default()).0).subscribe()
     }
 
     async fn post(&self, request: Request) -> Result<(), Unavailable> {
@@ -211,7 +213,7 @@ pub struct Driver {
     store: Arc<dyn Store>,
     requests: mpsc::Receiver<Request>,
     agents: Gathering,
-    revisions: Revisions,
+    watched: Watched,
     stopping: watch::Sender<bool>,
     heartbeat_ms: u32,
     is_finishing: bool,
@@ -225,12 +227,12 @@ impl Driver {
         let core = Core::recover(clock::now(), settings, recovered);
         let (requests_tx, requests) = mpsc::channel(INPUT_QUEUE);
         let (agents_tx, agents) = mpsc::channel(INPUT_QUEUE);
-        let revisions = Arc::new(Mutex::new(HashMap::new()));
+        let watched = Watched::default();
         let (stopping, stopping_rx) = watch::channel(false);
         let handle = Handle {
             requests: requests_tx,
             agents: agents_tx,
-            revisions: revisions.clone(),
+            watched: watched.clone(),
             stopping: stopping_rx,
         };
         let heartbeat_ms = u32::try_from(settings.heartbeat_ms).unwrap_or(u32::MAX);
@@ -241,7 +243,7 @@ impl Driver {
                 store,
                 requests,
                 agents: Gathering::of(agents),
-                revisions,
+                watched,
                 stopping,
                 heartbeat_ms,
                 is_finishing: false,
@@ -405,11 +407,12 @@ impl Driver {
     }
 
     fn publish(&self, operations: &[OperationId]) {
-        let revisions = self.revisions.lock().unwrap_or_else(PoisonError::into_inner);
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         for id in operations {
-            let changed = self.core.operation_revision(*id);
-            if let Some((sender, (revision, state))) = revisions.get(id).zip(changed) {
-                sender.send_replace(Published { revision, ended: state == OperationState::Ended });
+            let Some(sender) = watched.get(id).filter(|sender| sender.receiver_count() > 0) else { continue };
+            if let Some(view) = self.core.operation(*id) {
+                let ended = view.state == OperationState::Ended;
+                sender.send_replace(Published { operation: Some(Arc::new(view)), ended });
             }
         }
     }

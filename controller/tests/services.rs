@@ -21,3 +21,5 @@ mod rig;
 mod safeguarding;
 #[path = "services/steering.rs"]
 mod steering;
+#[path = "services/watching.rs"]
+mod watching;

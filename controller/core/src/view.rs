@@ -131,11 +131,6 @@ impl Core {
         self.operations.get(&id).map(|operation| self.view_of(operation))
     }
 
-    /// The operation's revision and state, if it is in memory.
-    pub fn operation_revision(&self, id: OperationId) -> Option<(u64, OperationState)> {
-        self.operations.get(&id).map(|operation| (operation.revision, operation.state))
-    }
-
     /// Every operation in memory, oldest first.
     pub fn operations(&self) -> impl Iterator<Item = OperationView> {
         self.operations.values().map(|operation| self.view_of(operation))

@@ -100,8 +100,7 @@ impl OperationService for Operations {
             }
             None => None,
         };
-        let ended = |operation: &v1::Operation| operation.state() == v1::OperationState::Ended;
-        self.wait(id, limit, || self.find(id), ended).await?;
+        self.wait_for_end(id, limit).await?;
         let operation = self.find_whole(id).await?;
         Ok(Response::new(v1::WaitOperationResponse { operation: Some(operation) }))
     }
@@ -202,8 +201,7 @@ impl OperationService for Operations {
         let id = parse_id::<TaskId>("task_id", &request.task_id)?;
         let timeout = request.timeout_ms.ok_or_else(|| Error::missing("timeout_ms"))?;
         let wait = Wait::from_ms(timeout).map_err(|why| Error::invalid("timeout_ms", why))?;
-        let complete = |task: &v1::Task| task.is_complete;
-        let task = self.wait(id.operation, wait.limit(), || self.find_task(id), complete).await?;
+        let task = self.wait_for_task(id, wait.limit()).await?;
         Ok(Response::new(v1::WaitTaskResponse { task: Some(task) }))
     }
 }

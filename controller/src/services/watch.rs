@@ -3,8 +3,9 @@
 //! A watcher holds a revision, not a queue: however slow it is, the next message is the state as it is then.
 
 use super::{Error, page, present};
-use crate::driver::{Handle, Published};
+use crate::driver::{Handle, Published, Unavailable};
 use crate::store::{Store, TaskQuery};
+use curfew_controller_core::view::OperationView;
 use curfew_proto::v1;
 use curfew_types::{OperationId, OperationState};
 use std::sync::Arc;
@@ -61,31 +62,29 @@ impl Watcher {
     }
 
     async fn follow(&mut self) -> Result<(), Error> {
-        let mut changes = self.handle.revisions(self.id);
-        let mut first = true;
-        loop {
-            changes.borrow_and_update();
-            let ended = match self.live(first).await? {
-                Some(ended) => ended,
-                None => self.history().await?,
-            };
-            first = false;
-            if ended {
-                return Ok(());
-            }
+        let mut changes = self.handle.changes(self.id);
+        let mut ended = self.look(true).await?;
+        while !ended {
             // Every arm may be cancelled: what changed shows in the next message.
             tokio::select! {
-                _ = changes.changed() => {}
+                changed = changes.changed() => changed.map_err(|_| Unavailable::Stopped)?,
                 () = self.tx.closed() => return Ok(()),
-                () = self.handle.stopping() => return Err(crate::driver::Unavailable::Stopped.into()),
+                () = self.handle.stopping() => return Err(Unavailable::Stopped.into()),
             }
             coalesce(&mut changes).await;
+            let published = changes.borrow_and_update().operation.clone();
+            ended = match published {
+                // Asking would wait for two turns of the driver's, which are long when there is most to see.
+                Some(view) if !self.include_tasks => self.tell(view.as_ref().clone()).await,
+                Some(_) | None => self.look(false).await?,
+            };
         }
+        Ok(())
     }
 
-    /// Sends what changed in memory since the last message; tells whether the operation has ended, or `None` if it is
-    /// not in memory.
-    async fn live(&mut self, first: bool) -> Result<Option<bool>, Error> {
+    /// Looks at the operation and sends what changed since the last message, and at the `first` time how it stands in any case.
+    /// Tells whether it has ended.
+    async fn look(&mut self, first: bool) -> Result<bool, Error> {
         let (id, seen, include_tasks) = (self.id, self.seen, self.include_tasks);
         let look = move |core: &mut curfew_controller_core::Core, _| {
             let view = core.operation(id)?;
@@ -93,21 +92,32 @@ impl Watcher {
             Some((view, tasks))
         };
         let answer = self.handle.ask_safer(look).await?;
-        let Some((view, tasks)) = answer.value else { return Ok(None) };
-        let ended = view.state == OperationState::Ended;
+        let Some((view, tasks)) = answer.value else { return self.history().await };
         // What is not stored is not shown: it may never have been.
-        if !answer.recorded || (!first && view.revision == seen && !ended) {
-            return Ok(Some(false));
+        if !answer.recorded || (!first && !self.is_news(&view)) {
+            return Ok(false);
         }
-        let revision = view.revision;
-        let operation = present::live_operation(view, true);
         let tasks: Vec<v1::Task> = tasks.into_iter().map(present::live_task).collect();
-        self.send(operation, tasks).await;
-        self.seen = revision;
-        Ok(Some(ended))
+        Ok(self.say(view, tasks).await)
     }
 
-    /// Sends an operation that has left memory.
+    /// Sends how the operation stood when it was published, if that is news. Tells whether it has ended.
+    async fn tell(&mut self, published: OperationView) -> bool {
+        self.is_news(&published) && self.say(published, Vec::new()).await
+    }
+
+    fn is_news(&self, view: &OperationView) -> bool {
+        view.revision != self.seen || view.state == OperationState::Ended
+    }
+
+    async fn say(&mut self, view: OperationView, tasks: Vec<v1::Task>) -> bool {
+        self.seen = view.revision;
+        let ended = view.state == OperationState::Ended;
+        self.send(present::live_operation(view, true), tasks).await;
+        ended
+    }
+
+    /// Sends an operation that has left memory, and so has ended.
     async fn history(&mut self) -> Result<bool, Error> {
         let stored = self.store.operation(self.id).await?;
         let Some(row) = stored else {
@@ -163,13 +173,13 @@ mod tests {
             coalesce(changes).await;
             began.elapsed()
         };
-        tx.send_replace(Published { revision: 1, ended: false });
+        tx.send_replace(Published::default());
         assert_eq!(told_after(&mut changes).await, COALESCE);
         let end = async {
             tokio::time::sleep(COALESCE / 4).await;
-            tx.send_replace(Published { revision: 2, ended: false });
+            tx.send_replace(Published::default());
             tokio::time::sleep(COALESCE / 4).await;
-            tx.send_replace(Published { revision: 3, ended: true });
+            tx.send_replace(Published { ended: true, ..Published::default() });
         };
         let (elapsed, ()) = tokio::join!(told_after(&mut changes), end);
         assert_eq!(elapsed, COALESCE / 2, "the end is told when it comes");

@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -29,10 +30,11 @@ use tonic_types::StatusExt as _;
 pub(crate) type Operations = OperationServiceClient<Channel>;
 pub(crate) type Fleet = FleetServiceClient<Channel>;
 
-/// A store whose disk can be full: appends fail then, reads go on.
+/// A store whose disk can be full or hang: appends fail or wait then, reads go on.
 struct Flaky {
     inner: SqliteStore,
     away: Arc<AtomicBool>,
+    hangs: watch::Receiver<bool>,
 }
 
 #[async_trait]
@@ -45,6 +47,7 @@ impl Store for Flaky {
         if self.away.load(Ordering::SeqCst) {
             return Err(Error::Away { attempted: "append", source: "the disk is full".into() });
         }
+        self.hangs.clone().wait_for(|hangs| !hangs).await.expect("a rig");
         self.inner.append(records).await
     }
 
@@ -88,6 +91,7 @@ pub(crate) struct Rig {
     endpoint: Arc<Mutex<String>>,
     settings: Settings,
     away: Arc<AtomicBool>,
+    hangs: watch::Sender<bool>,
     controller: Option<Controller>,
     _directory: TempDir,
 }
@@ -108,6 +112,7 @@ impl Rig {
             // Short, so that nothing here waits long for agents that come back after a restart.
             settings: Settings { heartbeat_ms: 200, approval, ..Settings::default() },
             away: Arc::default(),
+            hangs: watch::Sender::new(false),
             controller: None,
             _directory: directory,
         };
@@ -123,7 +128,7 @@ impl Rig {
         let tls = ServerTls::new(material).expect("TLS");
         let listener = Listener::bind("127.0.0.1:0".parse().expect("an address"), tls).expect("a port");
         let inner = SqliteStore::open(&self.data_dir.store()).await.expect("a store");
-        let store = Arc::new(Flaky { inner, away: self.away.clone() });
+        let store = Arc::new(Flaky { inner, away: self.away.clone(), hangs: self.hangs.subscribe() });
         let controller = Controller::start(store, listener, self.settings).await.expect("a controller");
         *self.endpoint.lock().expect("the endpoint") =
             format!("https://localhost:{}", controller.address().port());
@@ -151,6 +156,11 @@ impl Rig {
     /// The disk is full from now on, or has room again.
     pub(crate) fn set_store_away(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// Whatever is appended from now on waits, or goes on.
+    pub(crate) fn set_store_hanging(&self, hangs: bool) {
+        self.hangs.send_replace(hangs);
     }
 
     fn endpoint(&self) -> String {

@@ -1,6 +1,7 @@
 //! Looking operations and tasks up: in memory while they run, in the store afterwards; and waiting for them.
 
 use super::Operations;
+use crate::driver::Unavailable;
 use crate::services::{Error, present, watch};
 use crate::store::{OperationSummary, StoredTask};
 use curfew_controller_core::Core;
@@ -84,38 +85,47 @@ impl Operations {
         Ok(present::stored_task(id.operation, stored, live.value))
     }
 
-    /// Waits until `done` says so of what `find` finds, an operation's change at a time, or until time is over.
-    pub(super) async fn wait<T, F>(
-        &self,
-        operation: OperationId,
-        limit: Option<Duration>,
-        find: impl Fn() -> F,
-        done: impl Fn(&T) -> bool,
-    ) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        let mut changes = self.handle.revisions(operation);
-        let over = async {
-            match limit {
-                Some(limit) => tokio::time::sleep(limit).await,
-                None => std::future::pending().await,
+    /// Waits until an operation has ended, or until time is over.
+    pub(super) async fn wait_for_end(&self, id: OperationId, limit: Option<Duration>) -> Result<(), Error> {
+        let mut changes = self.handle.changes(id);
+        if self.find(id).await?.state() == v1::OperationState::Ended {
+            return Ok(());
+        }
+        // Every arm may be cancelled: whoever waits looks at the operation then.
+        tokio::select! {
+            () = over(limit) => Ok(()),
+            () = self.handle.stopping() => Err(Unavailable::Stopped.into()),
+            end = changes.wait_for(|published| published.ended) => {
+                end.map(|_| ()).map_err(|_| Unavailable::Stopped.into())
             }
-        };
-        tokio::pin!(over);
+        }
+    }
+
+    /// Waits until a task has its outcome, or until time is over, and tells how it stands then.
+    pub(super) async fn wait_for_task(&self, id: TaskId, limit: Option<Duration>) -> Result<v1::Task, Error> {
+        let mut changes = self.handle.changes(id.operation);
+        let mut over = std::pin::pin!(over(limit));
         loop {
             changes.borrow_and_update();
-            let found = find().await?;
-            if done(&found) {
+            let found = self.find_task(id).await?;
+            if found.is_complete {
                 return Ok(found);
             }
             // Every arm may be cancelled: a change that is missed shows in what is found next.
             tokio::select! {
                 () = &mut over => return Ok(found),
-                () = self.handle.stopping() => return Err(crate::driver::Unavailable::Stopped.into()),
+                () = self.handle.stopping() => return Err(Unavailable::Stopped.into()),
                 _ = changes.changed() => watch::coalesce(&mut changes).await,
             }
         }
+    }
+}
+
+/// Ends when the time is over, if it is limited.
+async fn over(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
     }
 }
 
