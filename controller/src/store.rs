@@ -5,11 +5,12 @@
 pub mod sqlite;
 
 use async_trait::async_trait;
-use curfew_controller_core::record::{Record, Recovered};
+use curfew_controller_core::record::{Record, Recovered, TargetHost};
 use curfew_types::operation::{OperationEvent, Standing};
 use curfew_types::{
     GuestId, HostName, OperationId, OperationSpec, OperationState, Outcome, Reason, Verdict, WallTime,
 };
+use std::sync::Arc;
 
 pub use sqlite::SqliteStore;
 
@@ -23,6 +24,10 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// When the store is away or cannot be read.
     async fn load(&self) -> Result<Recovered, Error>;
+
+    /// These guests are about to be appended as those of an operation: what can be made ready for that may be, while the caller
+    /// does something else. It stores nothing, returns at once, and appending does the same without it.
+    fn expect_targets(&self, _hosts: &Arc<[TargetHost]>) {}
 
     /// Appends a turn's records in their order: all of them or none, and durable on return.
     ///

@@ -2,7 +2,7 @@
 
 use crate::core::{Core, PlantedBug};
 use crate::operation::Operation;
-use crate::record::{Record, Started};
+use crate::record::{Record, Started, TargetHost};
 use crate::select::{self, Plan, Selected};
 use crate::timer::Timer;
 use crate::view::OperationView;
@@ -10,6 +10,7 @@ use crate::waves;
 use curfew_types::operation::{EventKind, Standing};
 use curfew_types::{GuestId, Mono, Now, OperationId, OperationSpec, Spread, TaskId, Verdict, Violation};
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 /// Why an operation cannot start. Nothing is stored then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -106,6 +107,20 @@ impl Core {
     /// When the selection cannot be met or is not what was expected, the request id was used for something else, or
     /// nothing new starts now.
     pub fn start(&mut self, now: Now, request: StartRequest) -> Result<OperationView, StartError> {
+        self.start_telling(now, request, |_| {})
+    }
+
+    /// The same. `chosen` is told the guests once nothing speaks against the start any more, and before the operation is made of
+    /// them: that takes a while if they are many, and others can use it.
+    ///
+    /// # Errors
+    /// As [`Core::start`].
+    pub fn start_telling(
+        &mut self,
+        now: Now,
+        request: StartRequest,
+        chosen: impl FnOnce(&Arc<[TargetHost]>),
+    ) -> Result<OperationView, StartError> {
         let StartRequest { requester, mut spec, only, expected_count, expected_digest, mut entropy } =
             request;
         if let Some(existing) = self.find_request(&requester, &spec) {
@@ -140,6 +155,7 @@ impl Core {
             hosts: plan.hosts.into(),
             spec,
         };
+        chosen(&started.hosts);
         self.begin(now, started, plan.left_out, plan.needs_approval.then_some(included));
         self.operation(id).ok_or(StartError::ShuttingDown)
     }

@@ -6,6 +6,7 @@ mod batch;
 mod body;
 mod checkpoint;
 mod columns;
+mod expected;
 mod fault;
 mod finished;
 mod fleet;
@@ -35,15 +36,17 @@ pub use snapshot::{restore, snapshot};
 use super::{Error, OperationQuery, OperationSummary, Page, Pruned, Store, StoredTask, TaskQuery};
 use async_trait::async_trait;
 use checkpoint::{Checkpoints, LOG_PAGES_MAX};
-use curfew_controller_core::record::{Record, Recovered};
+use curfew_controller_core::record::{Record, Recovered, TargetHost};
 use curfew_types::operation::OperationEvent;
 use curfew_types::{OperationId, WallTime};
+use expected::Expected;
 use fault::Fault;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use write::Writer;
@@ -64,6 +67,7 @@ const READERS: u32 = 4;
 /// The store in one SQLite database.
 pub struct SqliteStore {
     writer: Mutex<Writer>,
+    expected: Arc<Expected>,
     checkpoints: Checkpoints,
     readers: SqlitePool,
     /// Held for as long as the store is open.
@@ -91,8 +95,9 @@ impl SqliteStore {
             .test_before_acquire(false)
             .connect_lazy_with(common(file).read_only(true));
         let checkpoints = Checkpoints::of(options.clone());
-        let writer = Mutex::new(Writer::new(options, connection));
-        Ok(SqliteStore { writer, checkpoints, readers, _lock: lock })
+        let expected = Arc::new(Expected::default());
+        let writer = Mutex::new(Writer::new(options, connection, Arc::clone(&expected)));
+        Ok(SqliteStore { writer, expected, checkpoints, readers, _lock: lock })
     }
 
     /// Closes the database, so that no log of it is left beside it. Without it nothing is lost.
@@ -110,6 +115,10 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn load(&self) -> Result<Recovered, Error> {
         recover::load(&self.readers).await.map_err(|fault| fault.during("load the store"))
+    }
+
+    fn expect_targets(&self, hosts: &Arc<[TargetHost]>) {
+        self.expected.begin(hosts);
     }
 
     async fn append(&self, records: &[Record]) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use curfew_controller::store::{
     Error, OperationQuery, OperationSummary, Page, Pruned, SqliteStore, Store, StoredTask, TaskQuery,
 };
 use curfew_controller::tls::{Listener, ServerTls};
-use curfew_controller_core::record::{Record, Recovered};
+use curfew_controller_core::record::{Record, Recovered, TargetHost};
 use curfew_controller_core::{ApprovalRule, Settings};
 use curfew_proto::dial::{Credentials, Dial};
 use curfew_proto::status::contract_code;
@@ -41,6 +41,10 @@ struct Flaky {
 impl Store for Flaky {
     async fn load(&self) -> Result<Recovered, Error> {
         self.inner.load().await
+    }
+
+    fn expect_targets(&self, hosts: &Arc<[TargetHost]>) {
+        self.inner.expect_targets(hosts);
     }
 
     async fn append(&self, records: &[Record]) -> Result<(), Error> {

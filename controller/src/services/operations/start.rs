@@ -4,11 +4,12 @@ use super::{Operations, parse, parse_digest, parse_id};
 use crate::services::fields::optional_text;
 use crate::services::{Error, present};
 use crate::store::TaskQuery;
-use curfew_controller_core::{StartError, StartRequest};
+use curfew_controller_core::{Core, StartError, StartRequest};
 use curfew_proto::v1;
 use curfew_types::operation::TARGETS_MAX;
 use curfew_types::{GuestId, OperationId, OperationSpec};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// Tasks read at a time: about a megabyte of names.
 const TASKS_AT_A_TIME: u32 = 10_000;
@@ -108,7 +109,10 @@ impl Operations {
         let entropy = getrandom::u64().map_err(|error| Error::Internal(format!("no entropy: {error}")))?;
         let Asked { requester, spec, only, expected_count, expected_digest } = asked;
         let request = StartRequest { requester, spec, only, expected_count, expected_digest, entropy };
-        let view = self.handle.ask(move |core, now| core.start(now, request)).await??;
+        let store = Arc::clone(&self.store);
+        let start =
+            move |core: &mut Core, now| core.start_telling(now, request, |hosts| store.expect_targets(hosts));
+        let view = self.handle.ask(start).await??;
         Ok(present::live_operation(view, true))
     }
 

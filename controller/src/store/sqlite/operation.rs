@@ -1,14 +1,13 @@
 //! Writes the rows of operations: their start, and what changes about the whole of them.
 
 use super::batch::{Counts, OperationChange, Replanned};
+use super::expected::Expected;
 use super::fault::{Fault, Result};
 use super::rows::Rows;
 use super::steering;
-use super::targets::pack_targets;
 use super::transaction::Transaction;
 use curfew_controller_core::record::{NO_WAVE, Started, TargetHost};
 use curfew_types::OperationId;
-use futures::StreamExt as _;
 
 static TARGETS: Rows = Rows::new("targets", &["operation", "chunk", "body"], "");
 
@@ -17,7 +16,7 @@ static TARGETS: Rows = Rows::new("targets", &["operation", "chunk", "body"], "")
 /// # Errors
 /// When it stands as none does at its start, or its tasks are not numbered without gaps. That there is one with its id is
 /// found by the database, when the transaction runs.
-pub(super) async fn insert(to: &mut Transaction<'_>, started: &Started) -> Result<()> {
+pub(super) async fn insert(to: &mut Transaction<'_>, started: &Started, expected: &Expected) -> Result<()> {
     let id = started.id.number().cast_signed();
     let spec = serde_json::to_string(&started.spec)?;
     to.add(
@@ -37,7 +36,7 @@ pub(super) async fn insert(to: &mut Transaction<'_>, started: &Started) -> Resul
     .bind(serde_json::to_string(&started.standing)?)
     .bind(wave_sizes(&started.hosts)?);
     to.add("INSERT INTO specs (operation, spec) VALUES (?, ?)").bind(id).bind(spec);
-    insert_targets(to, started).await
+    insert_targets(to, started, expected).await
 }
 
 /// Gives an operation that waits for approval another set of guests.
@@ -45,7 +44,11 @@ pub(super) async fn insert(to: &mut Transaction<'_>, started: &Started) -> Resul
 /// # Errors
 /// When it does not wait for approval, anything is known of one of its tasks, or the new tasks are not numbered without
 /// gaps.
-pub(super) async fn replan(to: &mut Transaction<'_>, replanned: Replanned<'_>) -> Result<()> {
+pub(super) async fn replan(
+    to: &mut Transaction<'_>,
+    replanned: Replanned<'_>,
+    expected: &Expected,
+) -> Result<()> {
     let started = replanned.with;
     let id = started.id.number().cast_signed();
     let stored: Option<(i64, bool)> = sqlx::query_as(
@@ -73,7 +76,7 @@ pub(super) async fn replan(to: &mut Transaction<'_>, replanned: Replanned<'_>) -
     let spec = serde_json::to_string(&started.spec)?;
     to.add("UPDATE specs SET spec = ? WHERE operation = ?").bind(spec).bind(id);
     to.add("DELETE FROM targets WHERE operation = ?").bind(id);
-    insert_targets(to, started).await
+    insert_targets(to, started, expected).await
 }
 
 /// Tasks by wave, as they are stored.
@@ -90,12 +93,11 @@ fn wave_sizes(hosts: &[TargetHost]) -> Result<String> {
     Ok(serde_json::to_string(&sizes)?)
 }
 
-async fn insert_targets(to: &mut Transaction<'_>, started: &Started) -> Result<()> {
+async fn insert_targets(to: &mut Transaction<'_>, started: &Started, expected: &Expected) -> Result<()> {
     let id = started.id.number().cast_signed();
-    let parts = pack_targets(&started.hosts).ok_or_else(|| {
+    let mut parts = expected.packing(&started.hosts).ok_or_else(|| {
         Fault::Refused(format!("the tasks of {} are not numbered without gaps", started.id))
     })?;
-    let mut parts = std::pin::pin!(parts);
     let mut chunk = 0_u32..;
     while let Some(part) = parts.next().await {
         if chunk.start > 0 {

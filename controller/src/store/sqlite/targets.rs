@@ -7,11 +7,10 @@ use super::guests::{GuestBody, Identity};
 use super::rows;
 use curfew_controller_core::record::{TargetGuest, TargetHost};
 use curfew_types::HostName;
-use futures::StreamExt as _;
-use futures::stream::{self, Stream};
 use prost::Message;
 use std::ops::Range;
 use std::sync::Arc;
+use tokio::sync::mpsc;
 
 /// In the byte before a guest: which way its id is written.
 const UUID: u8 = 1;
@@ -48,35 +47,72 @@ struct TargetHostBody {
 
 /// Chunks in a part: as many as one statement inserts.
 const CHUNKS_A_PART: usize = rows::LARGEST;
-/// Parts that are packed ahead of what is inserted: a large set takes about as long to insert as to pack, and each part is a
-/// thread's.
-const PARTS_AHEAD: usize = 3;
+/// Threads that pack a large set: inserting takes about as long as one of them would.
+const THREADS: usize = 2;
+/// Parts that a thread has ready at most, a third of a megabyte each: more than that is packed when somebody takes them.
+const PARTS_AHEAD: usize = 8;
 
-/// The targets' bodies, chunk after chunk, in parts; all but the last have [`CHUNKS_A_PART`]. `None` if the indices have gaps.
+/// The targets' bodies, chunk after chunk, in parts; all but the last have [`CHUNKS_A_PART`].
 ///
-/// Parts of a large set are packed on other threads while those before them are inserted: until it is stored no order goes out,
-/// and the processors have nothing else to do.
-pub(super) fn pack_targets(
-    hosts: &Arc<[TargetHost]>,
-) -> Option<impl Stream<Item = Result<Vec<Vec<u8>>>> + use<>> {
-    let chunks = split(hosts)?;
-    let is_small = chunks.len() <= CHUNKS_A_PART;
-    let parts: Vec<Vec<Cut>> = chunks.chunks(CHUNKS_A_PART).map(<[Cut]>::to_vec).collect();
-    let hosts = Arc::clone(hosts);
-    let pack = move |part: Vec<Cut>| {
-        let hosts = Arc::clone(&hosts);
-        async move { if is_small { Ok(pack_part(&hosts, &part)) } else { pack_elsewhere(hosts, part).await } }
-    };
-    Some(stream::iter(parts).map(pack).buffered(PARTS_AHEAD))
+/// A large set is packed on other threads, from the beginning on: until it is stored no order goes out. Dropping this ends them.
+pub(super) struct Packing(Parts);
+
+enum Parts {
+    /// A small set, which is packed where it is asked for.
+    Here(Option<(Arc<[TargetHost]>, Vec<Cut>)>),
+    Elsewhere {
+        /// The threads have the parts in turns.
+        threads: [mpsc::Receiver<Vec<Vec<u8>>>; THREADS],
+        next: usize,
+        count: usize,
+    },
 }
 
-async fn pack_elsewhere(hosts: Arc<[TargetHost]>, part: Vec<Cut>) -> Result<Vec<Vec<u8>>> {
-    let packed = tokio::task::spawn_blocking(move || pack_part(&hosts, &part)).await;
-    packed.map_err(|error| match error.try_into_panic() {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        // A runtime that ends does not begin what has not begun.
-        Err(cancelled) => std::io::Error::from(cancelled).into(),
-    })
+impl Packing {
+    /// Begins to pack. `None` if the indices have gaps.
+    pub(super) fn begin(hosts: &Arc<[TargetHost]>) -> Option<Packing> {
+        let chunks = split(hosts)?;
+        if chunks.len() <= CHUNKS_A_PART {
+            return Some(Packing(Parts::Here(Some((Arc::clone(hosts), chunks)))));
+        }
+        let count = chunks.len().div_ceil(CHUNKS_A_PART);
+        let chunks = Arc::new(chunks);
+        let threads = std::array::from_fn(|thread| {
+            let (parts_tx, parts) = mpsc::channel(PARTS_AHEAD);
+            let (hosts, chunks) = (Arc::clone(hosts), Arc::clone(&chunks));
+            tokio::task::spawn_blocking(move || {
+                for part in chunks.chunks(CHUNKS_A_PART).skip(thread).step_by(THREADS) {
+                    if parts_tx.blocking_send(pack_part(&hosts, part)).is_err() {
+                        // Nobody wants them any more.
+                        return;
+                    }
+                }
+            });
+            parts
+        });
+        Some(Packing(Parts::Elsewhere { threads, next: 0, count }))
+    }
+
+    /// Whether other threads do it.
+    pub(super) fn is_large(&self) -> bool {
+        matches!(self.0, Parts::Elsewhere { .. })
+    }
+
+    /// The next part; `None` after the last.
+    ///
+    /// # Errors
+    /// When the thread that packs it is gone: the runtime ends, or the thread panicked.
+    pub(super) async fn next(&mut self) -> Option<Result<Vec<Vec<u8>>>> {
+        match &mut self.0 {
+            Parts::Here(set) => set.take().map(|(hosts, chunks)| Ok(pack_part(&hosts, &chunks))),
+            Parts::Elsewhere { next, count, .. } if next == count => None,
+            Parts::Elsewhere { threads, next, .. } => {
+                let part = threads[*next % THREADS].recv().await;
+                *next += 1;
+                Some(part.ok_or_else(|| std::io::Error::other("a thread that packs guests is gone").into()))
+            }
+        }
+    }
 }
 
 fn pack_part(hosts: &[TargetHost], chunks: &[Cut]) -> Vec<Vec<u8>> {
@@ -259,12 +295,23 @@ impl Last<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures::TryStreamExt as _;
     use proptest::prelude::*;
 
-    fn packed(hosts: &[TargetHost]) -> Vec<Vec<u8>> {
+    /// All parts of a set.
+    fn parts(hosts: &[TargetHost]) -> Vec<Vec<Vec<u8>>> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        runtime.block_on(pack_targets(&hosts.into()).expect("no gaps").try_concat()).expect("chunks")
+        runtime.block_on(async {
+            let mut packing = Packing::begin(&hosts.into()).expect("no gaps");
+            let mut parts = Vec::new();
+            while let Some(part) = packing.next().await {
+                parts.push(part.expect("a part"));
+            }
+            parts
+        })
+    }
+
+    fn packed(hosts: &[TargetHost]) -> Vec<Vec<u8>> {
+        parts(hosts).concat()
     }
 
     fn guest() -> impl Strategy<Value = TargetGuest> {
@@ -325,10 +372,8 @@ mod tests {
             first: number * each,
             guests: (0..each as usize).map(guest).collect(),
         };
-        let hosts: Arc<[TargetHost]> = (0..40).map(host).collect();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let parts: Vec<_> =
-            runtime.block_on(pack_targets(&hosts).expect("no gaps").try_collect()).expect("chunks");
+        let hosts: Vec<TargetHost> = (0..40).map(host).collect();
+        let parts = parts(&hosts);
         assert_eq!(
             parts.iter().map(Vec::len).collect::<Vec<_>>(),
             [64, 64, 40_000_usize.div_ceil(256) - 128]

@@ -88,6 +88,25 @@ async fn limit_pages(store: &SqliteStore, more: i64) {
 }
 
 #[tokio::test]
+async fn a_set_that_was_expected_is_stored_like_any_other() {
+    let (_directory, file) = place();
+    let store = open(&file).await;
+    let (expected, other) = (started(1, 40_000), started(2, 40_000));
+    store.expect_targets(&expected.hosts);
+    store.append(&[Record::Started(Box::new(expected))]).await.expect("an append");
+    store.append(&[Record::Started(Box::new(other))]).await.expect("an append");
+    let mut connection = super::snapshot::open(&file).await.expect("another connection");
+    let mut bodies = async |number: u64| -> Vec<Vec<u8>> {
+        let rows = sqlx::query_scalar("SELECT body FROM targets WHERE operation = ? ORDER BY chunk");
+        let id = started(number, 0).id.number().cast_signed();
+        rows.bind(id).fetch_all(&mut connection).await.expect("rows")
+    };
+    let stored = bodies(1).await;
+    assert_eq!(stored.len(), 40_000_usize.div_ceil(256));
+    assert_eq!(stored, bodies(2).await);
+}
+
+#[tokio::test]
 async fn a_full_store_says_away_and_recovers() {
     let (_directory, file) = place();
     let store = open(&file).await;

@@ -1,6 +1,7 @@
 //! The one writer: turns a turn's records into one transaction, and refuses what contradicts what is stored.
 
 use super::batch::{Batch, OperationChange};
+use super::expected::Expected;
 use super::fault::{Fault, Result};
 use super::live::Live;
 use super::marks::Marks;
@@ -13,6 +14,7 @@ use prost::Message;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection as _, SqliteConnection};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 static JOURNAL: Rows = Rows::new("journal", &["operation", "chunk", "seq", "outcomes", "body"], "");
 
@@ -22,6 +24,7 @@ pub(super) struct Writer {
     /// Absent while it is in use and after a use that went wrong: a connection with an unknown past is closed.
     connection: Option<SqliteConnection>,
     live: HashMap<OperationId, Live>,
+    expected: Arc<Expected>,
     /// The ledger marks that are not among the hosts yet; absent until it is needed, and after an append that went wrong.
     pub(super) marks: Option<Marks>,
     /// From the beginning of an append to its end, whichever it is: still set when the next one begins, the last one
@@ -46,8 +49,13 @@ struct Settled {
 }
 
 impl Writer {
-    pub(super) fn new(options: SqliteConnectOptions, connection: SqliteConnection) -> Writer {
-        Writer { options, connection: Some(connection), live: HashMap::new(), marks: None, unsettled: false }
+    pub(super) fn new(
+        options: SqliteConnectOptions,
+        connection: SqliteConnection,
+        expected: Arc<Expected>,
+    ) -> Writer {
+        let (connection, live) = (Some(connection), HashMap::new());
+        Writer { options, connection, live, expected, marks: None, unsettled: false }
     }
 
     /// Appends the records in one transaction.
@@ -116,11 +124,11 @@ impl Writer {
         let mut settled = Vec::new();
         for (id, mut change) in batch.operations {
             if let Some(started) = change.started {
-                operation::insert(to, started).await?;
+                operation::insert(to, started, &self.expected).await?;
                 self.live.insert(id, Live::new(started.task_count()));
             }
             if let Some(replanned) = change.replanned {
-                operation::replan(to, replanned).await?;
+                operation::replan(to, replanned, &self.expected).await?;
                 self.live.insert(id, Live::new(replanned.with.task_count()));
             }
             late::keep_known(to, id, &mut change).await?;
