@@ -40,7 +40,7 @@ const SHORT_TIMES: f64 = if cfg!(debug_assertions) { 12.0 } else { 5.0 };
 /// Hosts with which peers are measured that take a while for each.
 const PEER_HOSTS: u32 = 200;
 /// Rounds of each peer.
-const PEER_ROUNDS: usize = 3;
+const PEER_ROUNDS: usize = 5;
 
 /// Measures what a whole fleet costs, beside the bare wire.
 #[derive(Debug, Parser)]

@@ -25,8 +25,7 @@ struct Idle {
 pub(super) async fn measure(size: Size) -> anyhow::Result<Vec<Figure>> {
     let scene = Scene::new()?;
     let (mut floors, mut curfews) = (Vec::new(), Vec::new());
-    // A minute for each side and round: more would not say more.
-    for round in 0..size.rounds.min(2) {
+    for round in 0..size.rounds {
         floors.push(idle(&scene, Kind::Floor, size, round).await?);
         curfews.push(idle(&scene, Kind::Curfew, size, round).await?);
     }

@@ -30,7 +30,7 @@ pub(super) async fn measure(size: Size) -> anyhow::Result<Vec<Figure>> {
     args.spread_ms = SPREAD_MS;
     let mut curfew = Fleet::start(Kind::Curfew, args).await?;
     curfew.attach().await?;
-    for _ in 0..size.rounds.min(3) {
+    for _ in 0..size.rounds {
         let (fleet, storm) = restart(floor).await?;
         floors.push(storm);
         floor = fleet;

@@ -41,7 +41,7 @@ pub(super) async fn measure(size: Size) -> anyhow::Result<Vec<Figure>> {
     }
     let (mut none, mut one, mut crowd) = (Vec::new(), Vec::new(), Vec::new());
     watched(&mut fleet, &clients[..1]).await?;
-    for _ in 0..size.rounds.min(3) {
+    for _ in 0..size.rounds {
         none.push(watched(&mut fleet, &[]).await?);
         one.push(watched(&mut fleet, &clients[..1]).await?);
         crowd.push(watched(&mut fleet, &clients).await?);
