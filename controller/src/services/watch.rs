@@ -75,7 +75,7 @@ impl Watcher {
             let published = changes.borrow_and_update().operation.clone();
             ended = match published {
                 // Asking would wait for two turns of the driver's, which are long when there is most to see.
-                Some(view) if !self.include_tasks => self.tell(view.as_ref().clone()).await,
+                Some(view) if !self.include_tasks => self.tell(&view).await,
                 Some(_) | None => self.look(false).await?,
             };
         }
@@ -102,8 +102,8 @@ impl Watcher {
     }
 
     /// Sends how the operation stood when it was published, if that is news. Tells whether it has ended.
-    async fn tell(&mut self, published: OperationView) -> bool {
-        self.is_news(&published) && self.say(published, Vec::new()).await
+    async fn tell(&mut self, published: &OperationView) -> bool {
+        self.is_news(published) && self.say(published.clone(), Vec::new()).await
     }
 
     fn is_news(&self, view: &OperationView) -> bool {

@@ -2,7 +2,7 @@
 
 use super::body::{BodyError, CHUNK};
 use super::columns::{Packer, Unpacker};
-use super::fault::Result;
+use super::fault::{Fault, Result};
 use super::guests::{GuestBody, Identity};
 use super::rows;
 use curfew_controller_core::record::{TargetGuest, TargetHost};
@@ -11,6 +11,7 @@ use prost::Message;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinHandle};
 
 /// In the byte before a guest: which way its id is written.
 const UUID: u8 = 1;
@@ -62,10 +63,16 @@ enum Parts {
     Here(Option<(Arc<[TargetHost]>, Vec<Cut>)>),
     Elsewhere {
         /// The threads have the parts in turns.
-        threads: [mpsc::Receiver<Vec<Vec<u8>>>; THREADS],
+        threads: [Thread; THREADS],
         next: usize,
         count: usize,
     },
+}
+
+/// A thread that packs.
+struct Thread {
+    parts: mpsc::Receiver<Vec<Vec<u8>>>,
+    end: JoinHandle<()>,
 }
 
 impl Packing {
@@ -80,7 +87,7 @@ impl Packing {
         let threads = std::array::from_fn(|thread| {
             let (parts_tx, parts) = mpsc::channel(PARTS_AHEAD);
             let (hosts, chunks) = (Arc::clone(hosts), Arc::clone(&chunks));
-            tokio::task::spawn_blocking(move || {
+            let end = tokio::task::spawn_blocking(move || {
                 for part in chunks.chunks(CHUNKS_A_PART).skip(thread).step_by(THREADS) {
                     if parts_tx.blocking_send(pack_part(&hosts, part)).is_err() {
                         // Nobody wants them any more.
@@ -88,7 +95,7 @@ impl Packing {
                     }
                 }
             });
-            parts
+            Thread { parts, end }
         });
         Some(Packing(Parts::Elsewhere { threads, next: 0, count }))
     }
@@ -101,17 +108,29 @@ impl Packing {
     /// The next part; `None` after the last.
     ///
     /// # Errors
-    /// When the thread that packs it is gone: the runtime ends, or the thread panicked.
+    /// When the runtime ends before its thread has begun. A panic of the thread is this one's.
     pub(super) async fn next(&mut self) -> Option<Result<Vec<Vec<u8>>>> {
         match &mut self.0 {
             Parts::Here(set) => set.take().map(|(hosts, chunks)| Ok(pack_part(&hosts, &chunks))),
             Parts::Elsewhere { next, count, .. } if next == count => None,
             Parts::Elsewhere { threads, next, .. } => {
-                let part = threads[*next % THREADS].recv().await;
+                let Thread { parts, end } = &mut threads[*next % THREADS];
                 *next += 1;
-                Some(part.ok_or_else(|| std::io::Error::other("a thread that packs guests is gone").into()))
+                match parts.recv().await {
+                    Some(part) => Some(Ok(part)),
+                    None => Some(Err(why_gone(end).await)),
+                }
             }
         }
+    }
+}
+
+/// Why a thread is gone that has more to pack.
+async fn why_gone(end: &mut JoinHandle<()>) -> Fault {
+    match end.await.map_err(JoinError::try_into_panic) {
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(cancelled)) => std::io::Error::from(cancelled).into(),
+        Ok(()) => std::io::Error::other("a thread has left guests unpacked").into(),
     }
 }
 
@@ -379,6 +398,12 @@ mod tests {
             [64, 64, 40_000_usize.div_ceil(256) - 128]
         );
         assert_eq!(parts.concat(), pack_part(&hosts, &split(&hosts).expect("no gaps")));
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "it broke")]
+    async fn a_panic_of_a_thread_that_packs_is_not_taken_for_a_store_that_is_away() {
+        why_gone(&mut tokio::task::spawn_blocking(|| panic!("it broke"))).await;
     }
 
     #[test]
