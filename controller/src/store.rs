@@ -71,11 +71,19 @@ pub trait Store: Send + Sync + 'static {
     /// When the store is away or cannot be read.
     async fn tasks(&self, operation: OperationId, query: &TaskQuery) -> Result<Page<StoredTask>, Error>;
 
+    /// Some tasks, in the order of their indices; those that there are.
+    ///
+    /// # Errors
+    /// When the store is away or cannot be read.
+    async fn tasks_at(&self, operation: OperationId, indices: &[u32]) -> Result<Vec<StoredTask>, Error>;
+
     /// One task.
     ///
     /// # Errors
     /// When the store is away or cannot be read.
-    async fn task(&self, operation: OperationId, index: u32) -> Result<Option<StoredTask>, Error>;
+    async fn task(&self, operation: OperationId, index: u32) -> Result<Option<StoredTask>, Error> {
+        Ok(self.tasks_at(operation, &[index]).await?.pop())
+    }
 
     /// What changed how an operation stands, oldest first. Nothing for an unknown operation.
     ///

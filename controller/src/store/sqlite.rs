@@ -149,9 +149,8 @@ impl Store for SqliteStore {
         tasks::page(&self.readers, operation, query).await.map_err(|fault| fault.during("list tasks"))
     }
 
-    async fn task(&self, operation: OperationId, index: u32) -> Result<Option<StoredTask>, Error> {
-        let query = TaskQuery { from: index, limit: 1, ..TaskQuery::default() };
-        Ok(self.tasks(operation, &query).await?.items.into_iter().next().filter(|task| task.index == index))
+    async fn tasks_at(&self, operation: OperationId, indices: &[u32]) -> Result<Vec<StoredTask>, Error> {
+        tasks::chosen(&self.readers, operation, indices).await.map_err(|fault| fault.during("read tasks"))
     }
 
     async fn events(&self, operation: OperationId) -> Result<Vec<OperationEvent>, Error> {

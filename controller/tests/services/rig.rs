@@ -75,8 +75,8 @@ impl Store for Flaky {
         self.inner.tasks(operation, query).await
     }
 
-    async fn task(&self, operation: OperationId, index: u32) -> Result<Option<StoredTask>, Error> {
-        self.inner.task(operation, index).await
+    async fn tasks_at(&self, operation: OperationId, indices: &[u32]) -> Result<Vec<StoredTask>, Error> {
+        self.inner.tasks_at(operation, indices).await
     }
 
     async fn events(&self, operation: OperationId) -> Result<Vec<OperationEvent>, Error> {

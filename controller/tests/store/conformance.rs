@@ -84,6 +84,13 @@ pub(crate) async fn what_was_appended_is_there_after_reopening(place: &impl Plac
     assert_eq!(shown[497].verdict, Some((tasks[71].1.clone(), BEGIN.plus(4))));
     assert_eq!(shown[500].cancelled.as_ref().map(|cancelled| cancelled.by.as_str()), Some("bob"));
     assert_eq!(store.task(operation.id, 497).await.expect("an answer").as_ref(), Some(&shown[497]));
+    let chosen =
+        store.tasks_at(operation.id, &[500, 255, 497, 256, 500, 501, u32::MAX]).await.expect("tasks");
+    assert_eq!(
+        chosen,
+        [255, 256, 497, 500].map(|index| shown[index].clone()),
+        "those that there are, in order"
+    );
 }
 
 pub(crate) async fn a_batch_is_all_or_nothing(place: &impl Place) {

@@ -8,6 +8,7 @@ use curfew_controller_core::Core;
 use curfew_controller_core::view::SlowTask;
 use curfew_proto::v1;
 use curfew_types::{Now, OperationId, Stage, TaskId};
+use std::collections::HashMap;
 use std::time::Duration;
 
 impl Operations {
@@ -55,19 +56,14 @@ impl Operations {
     }
 
     async fn stored_slowest(&self, row: &OperationSummary) -> Result<Vec<SlowTask>, Error> {
-        let mut slowest = Vec::with_capacity(row.slowest.len());
-        for (index, elapsed_ms) in row.slowest.iter().copied() {
-            let task = self.store.task(row.id, index).await?;
-            let named = |StoredTask { name, host, .. }| SlowTask {
-                index,
-                name,
-                host,
-                stage: Stage::Done,
-                elapsed_ms,
-            };
-            slowest.extend(task.map(named));
-        }
-        Ok(slowest)
+        let indices: Vec<u32> = row.slowest.iter().map(|(index, _)| *index).collect();
+        let tasks = self.store.tasks_at(row.id, &indices).await?;
+        let mut tasks: HashMap<u32, StoredTask> = tasks.into_iter().map(|task| (task.index, task)).collect();
+        let named = |(index, elapsed_ms)| {
+            let StoredTask { name, host, .. } = tasks.remove(&index)?;
+            Some(SlowTask { index, name, host, stage: Stage::Done, elapsed_ms })
+        };
+        Ok(row.slowest.iter().copied().filter_map(named).collect())
     }
 
     pub(super) async fn find_task(&self, id: TaskId) -> Result<v1::Task, Error> {

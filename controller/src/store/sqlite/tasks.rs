@@ -1,4 +1,4 @@
-//! Reads an operation's tasks page by page: only the chunks that a page is in, or that can match its filter.
+//! Reads an operation's tasks: only the chunks that a page is in, or that can match its filter, or that chosen ones are in.
 
 use super::batch::{NOT_WELL, outcome_bit};
 use super::body::{BodyError, CHUNK, Entry, join, unpack, verdict_at};
@@ -8,6 +8,7 @@ use crate::store::{Cancelled, Page, StoredTask, TaskQuery};
 use curfew_types::{OperationId, Outcome, WallTime};
 use prost::Message;
 use sqlx::{SqliteConnection, SqlitePool};
+use std::collections::BTreeSet;
 
 /// How many chunks are looked up at a time.
 const CHUNKS: u32 = 16;
@@ -36,6 +37,23 @@ pub(super) async fn page(
             }
         }
     }
+}
+
+/// The tasks with these indices, in their order.
+pub(super) async fn chosen(
+    readers: &SqlitePool,
+    operation: OperationId,
+    indices: &[u32],
+) -> Result<Vec<StoredTask>> {
+    let wanted: BTreeSet<u32> = indices.iter().copied().collect();
+    let chunks: BTreeSet<u32> = wanted.iter().map(|index| index / CHUNK).collect();
+    let connection = &mut *readers.acquire().await?;
+    let mut tasks = Vec::with_capacity(wanted.len());
+    for chunk in chunks {
+        let read = read(connection, operation, chunk).await?;
+        tasks.extend(read.into_iter().filter(|task| wanted.contains(&task.index)));
+    }
+    Ok(tasks)
 }
 
 fn matches(query: &TaskQuery, task: &StoredTask) -> bool {
@@ -89,19 +107,22 @@ async fn chunks(
     .await
 }
 
-/// All tasks of a chunk; none if it has been pruned meanwhile.
+/// All tasks of a chunk; none if its operation is pruned.
 async fn read(
     connection: &mut SqliteConnection,
     operation: OperationId,
     chunk: u32,
 ) -> Result<Vec<StoredTask>> {
     let id = operation.number().cast_signed();
-    let targets: Option<Vec<u8>> =
-        sqlx::query_scalar("SELECT body FROM targets WHERE operation = ? AND chunk = ?")
-            .bind(id)
-            .bind(chunk)
-            .fetch_optional(&mut *connection)
-            .await?;
+    let targets: Option<Vec<u8>> = sqlx::query_scalar(
+        "SELECT body FROM targets JOIN operations ON operations.id = targets.operation \
+         WHERE operation = ? AND chunk = ? AND state <> ?",
+    )
+    .bind(id)
+    .bind(chunk)
+    .bind(super::STATE_REMOVING)
+    .fetch_optional(&mut *connection)
+    .await?;
     let entries: Vec<Vec<u8>> =
         sqlx::query_scalar("SELECT body FROM journal WHERE operation = ? AND chunk = ? ORDER BY seq")
             .bind(id)
