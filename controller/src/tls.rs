@@ -18,3 +18,4 @@ mod verifier;
 pub use config::{ServerTls, TlsError};
 pub use connection::{Connection, PeerInfo};
 pub use listener::{HANDSHAKE_TIMEOUT, Incoming, Listener};
+pub use tickets::Tickets;

@@ -42,6 +42,9 @@ pub(crate) struct FleetArgs {
     /// How often either side of a quiet stream says something, in milliseconds.
     #[arg(long, default_value_t = 15_000)]
     pub(crate) heartbeat_ms: u64,
+    /// The floor's server: sessions can be resumed after it was restarted, as with the controller.
+    #[arg(long)]
+    pub(crate) resumes: bool,
     /// The server's port; 0 is any.
     #[arg(long, default_value_t = 0)]
     pub(crate) port: u16,
@@ -76,6 +79,7 @@ impl FleetArgs {
             format!("--data-dir={}", self.data_dir.display()),
         ];
         words.extend(self.lasting.then(|| "--lasting".to_owned()));
+        words.extend(self.resumes.then(|| "--resumes".to_owned()));
         words.extend(self.ledgers.as_ref().map(|ledgers| format!("--ledgers={}", ledgers.display())));
         words
     }
@@ -144,6 +148,7 @@ impl Scene {
             spread_ms: 0,
             lasting: false,
             heartbeat_ms: 15_000,
+            resumes: false,
             port: 0,
             data_dir,
             ledgers: None,

@@ -25,14 +25,14 @@ const MADE_LEN: usize = size_of::<u64>();
 const KEY_LEN: usize = 32;
 
 /// Makes and opens tickets.
-pub(super) struct Tickets {
+pub struct Tickets {
     secret: Prk,
     clock: fn() -> SystemTime,
 }
 
 impl Tickets {
     /// Those of the controller with this key that trusts these authorities.
-    pub(super) fn new(key: &PrivateKeyDer<'_>, authorities: &[CertificateDer<'_>]) -> Tickets {
+    pub fn new(key: &PrivateKeyDer<'_>, authorities: &[CertificateDer<'_>]) -> Tickets {
         Tickets::at(key, authorities, SystemTime::now)
     }
 

@@ -7,12 +7,13 @@ use crate::scene::{FleetArgs, SPARE_FILES, data_dir};
 use crate::usage::{monotonic_ns, raise_file_limit};
 use anyhow::Context as _;
 use curfew_controller::pki::{Material, PkiSource, TrustDomain};
+use curfew_controller::tls::Tickets;
 use curfew_proto::agent::v1::agent_service_server::{AgentService, AgentServiceServer};
 use curfew_proto::agent::v1::{
     Acknowledgement, AttachRequest, AttachResponse, Welcome, attach_request, attach_response,
 };
 use rustls::crypto::aws_lc_rs;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -123,7 +124,7 @@ impl Books {
 pub(crate) async fn run(args: &FleetArgs) -> anyhow::Result<()> {
     raise_file_limit(u64::from(args.hosts()) + SPARE_FILES)?;
     let books = Arc::new(Books::default());
-    let config = tls(&args.data_dir)?;
+    let config = tls(args)?;
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
     socket.bind(SocketAddr::from(([127, 0, 0, 1], args.port)))?;
@@ -164,9 +165,15 @@ pub(crate) async fn run(args: &FleetArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tls(dir: &std::path::Path) -> anyhow::Result<Arc<ServerConfig>> {
+fn tls(args: &FleetArgs) -> anyhow::Result<Arc<ServerConfig>> {
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let material = Material::ensure(&PkiSource::BuiltIn, &data_dir(dir)?, &TrustDomain::default(), &names)?;
+    let data_dir = data_dir(&args.data_dir)?;
+    let material = Material::ensure(&PkiSource::BuiltIn, &data_dir, &TrustDomain::default(), &names)?;
+    let ticketer: Arc<dyn ProducesTickets> = if args.resumes {
+        Arc::new(Tickets::new(&material.key, &material.authorities))
+    } else {
+        aws_lc_rs::Ticketer::new()?
+    };
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
     for authority in material.authorities {
@@ -180,7 +187,7 @@ fn tls(dir: &std::path::Path) -> anyhow::Result<Arc<ServerConfig>> {
         .with_single_cert(material.chain, material.key)
         .context("the floor's certificate")?;
     config.alpn_protocols = vec![b"h2".to_vec()];
-    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    config.ticketer = ticketer;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 1;
     Ok(Arc::new(config))
