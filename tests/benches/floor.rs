@@ -1,5 +1,6 @@
 //! The floor: a minimal tonic server and minimal agents, with the messages, connections and TLS that Curfew has, and
-//! nothing behind them. What it takes is what the wire takes.
+//! nothing behind them. What it takes is what the wire takes. Its sessions end with it, as any plain server's do, unless
+//! it is told that they can be resumed (`--resumes`).
 
 pub(crate) mod agents;
 mod connection;

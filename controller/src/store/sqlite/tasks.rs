@@ -79,12 +79,10 @@ async fn chunks(
     let id = operation.number().cast_signed();
     if query.outcomes.is_empty() && !query.only_not_well {
         return sqlx::query_scalar(
-            "SELECT chunk FROM targets JOIN operations ON operations.id = targets.operation \
-             WHERE operation = ? AND chunk >= ? AND state <> ? ORDER BY chunk LIMIT ?",
+            "SELECT chunk FROM targets WHERE operation = ? AND chunk >= ? ORDER BY chunk LIMIT ?",
         )
         .bind(id)
         .bind(from)
-        .bind(super::STATE_REMOVING)
         .bind(CHUNKS)
         .fetch_all(connection)
         .await;
@@ -92,13 +90,12 @@ async fn chunks(
     let wanted = if query.outcomes.is_empty() { &Outcome::ALL[..] } else { &query.outcomes };
     let outcomes = wanted.iter().fold(0, |mask, outcome| mask | outcome_bit(*outcome));
     sqlx::query_scalar(
-        "SELECT DISTINCT chunk FROM journal JOIN operations ON operations.id = journal.operation \
-         WHERE operation = ? AND chunk >= ? AND state <> ? AND (outcomes & ?) <> 0 AND (outcomes & ?) = ? \
+        "SELECT DISTINCT chunk FROM journal \
+         WHERE operation = ? AND chunk >= ? AND (outcomes & ?) <> 0 AND (outcomes & ?) = ? \
          ORDER BY chunk LIMIT ?",
     )
     .bind(id)
     .bind(from)
-    .bind(super::STATE_REMOVING)
     .bind(outcomes)
     .bind(if query.only_not_well { NOT_WELL } else { 0 })
     .bind(if query.only_not_well { NOT_WELL } else { 0 })
@@ -107,7 +104,7 @@ async fn chunks(
     .await
 }
 
-/// All tasks of a chunk; none if its operation is pruned.
+/// All tasks of a chunk; none if its operation is pruned or being removed.
 async fn read(
     connection: &mut SqliteConnection,
     operation: OperationId,

@@ -5,8 +5,8 @@ mod marks;
 mod tidy;
 mod upgrade;
 
-use super::{SqliteStore, restore, snapshot};
-use crate::store::{Error, Store};
+use super::{STATE_ENDED, STATE_REMOVING, SqliteStore, restore, snapshot};
+use crate::store::{Error, Store, TaskQuery};
 use curfew_controller_core::record::{Record, Started, TargetGuest, TargetHost};
 use curfew_types::amount::Amount;
 use curfew_types::operation::Standing;
@@ -104,6 +104,27 @@ async fn a_set_that_was_expected_is_stored_like_any_other() {
     let stored = bodies(1).await;
     assert_eq!(stored.len(), 40_000_usize.div_ceil(256));
     assert_eq!(stored, bodies(2).await);
+}
+
+#[tokio::test]
+async fn what_is_being_removed_is_seen_by_nobody() {
+    let (_directory, file) = place();
+    let store = open(&file).await;
+    store.append(&[start(1, 300), finish(1, 0..300)]).await.expect("an operation");
+    let id = started(1, 300).id;
+    let every = TaskQuery { limit: 300, ..TaskQuery::default() };
+    let ended = TaskQuery { outcomes: vec![Outcome::Failed], ..every.clone() };
+    for (state, tasks) in [(STATE_ENDED, 300), (STATE_REMOVING, 0)] {
+        let mut beside =
+            SqliteConnection::connect(&format!("sqlite:{}", file.display())).await.expect("a file");
+        let mark = sqlx::query("UPDATE operations SET state = ?").bind(state);
+        assert_eq!(mark.execute(&mut beside).await.expect("a change").rows_affected(), 1);
+        for query in [&every, &ended] {
+            assert_eq!(store.tasks(id, query).await.expect("a page").items.len(), tasks, "{query:?}");
+        }
+        assert_eq!(store.task(id, 299).await.expect("an answer").is_some(), tasks > 0);
+        assert_eq!(store.operation(id).await.expect("an answer").is_some(), tasks > 0);
+    }
 }
 
 #[tokio::test]
